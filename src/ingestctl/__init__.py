@@ -1,0 +1,3 @@
+"""ingestctl: run, inspect, verify, retry and clean up video ingest jobs."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The runbook in code: jobs, artifacts, sources, causes. Pure standard library."""

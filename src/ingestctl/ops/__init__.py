@@ -1,0 +1,1 @@
+"""One use case per command: takes services, returns a frozen result, prints nothing."""

@@ -1,0 +1,1 @@
+"""Object storage: one contract (base), two adapters (local folder, S3)."""
