@@ -14,14 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ingestctl.domain.job import Status
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from ingestctl.domain.artifact import Artifact, Kind, ObjectRef
-    from ingestctl.domain.job import Event, Job, Lease, Phase, Run, Video
+    from ingestctl.domain.job import Event, Job, Lease, Phase, Run, Status, Video
     from ingestctl.domain.source import Source
 
 
@@ -284,11 +282,11 @@ class JobStore(Protocol):
         ended: Mapping[str, Any] | None = None,
         run_metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """End the attempt as failed: run (code, message, details), job status, error_message, phase NULL, event."""
+        """End the attempt as failed: run (code, message, details), job status and error_message, event."""
         ...
 
     def release(self, lease: Lease, *, reason: str) -> None:
-        """Give the job back: run ``canceled`` with code ``interrupted``, job ``queued``, phase NULL, event."""
+        """Give the job back: run ``canceled`` (code ``interrupted``), job ``queued``, event."""
         ...
 
     # --- the operator

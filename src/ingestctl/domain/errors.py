@@ -76,7 +76,7 @@ class UsageError(IngestError):
     code = "usage"
     exit_code = Exit.USAGE
     default_cause = "configuration"
-    default_retryable = "after-fix"
+    default_retryable: ClassVar[Retryable] = "after-fix"
 
 
 class ConfigurationError(IngestError):
@@ -85,7 +85,7 @@ class ConfigurationError(IngestError):
     code = "configuration"
     exit_code = Exit.CONFIGURATION
     default_cause = "configuration"
-    default_retryable = "after-fix"
+    default_retryable: ClassVar[Retryable] = "after-fix"
     default_hint = "Run `ingestctl doctor --show-config` to see every setting and where it came from."
 
 
@@ -110,7 +110,7 @@ class Conflict(IngestError):
 
     code = "conflict"
     exit_code = Exit.CONFLICT
-    default_retryable = "after-fix"
+    default_retryable: ClassVar[Retryable] = "after-fix"
 
 
 class Busy(IngestError):
@@ -118,7 +118,7 @@ class Busy(IngestError):
 
     code = "busy"
     exit_code = Exit.BUSY
-    default_retryable = "yes"
+    default_retryable: ClassVar[Retryable] = "yes"
     default_hint = "Wait for it to finish, or see who holds it with `ingestctl inspect JOB`."
 
 
@@ -131,7 +131,7 @@ class LostAuthority(IngestError):
     code = "lost_authority"
     exit_code = Exit.BUSY
     default_cause = "worker_crashed"
-    default_retryable = "yes"
+    default_retryable: ClassVar[Retryable] = "yes"
     default_hint = "Another worker owns the job now; see `ingestctl inspect JOB`."
 
 
@@ -141,7 +141,7 @@ class Interrupted(IngestError):
     code = "interrupted"
     exit_code = Exit.SIGTERM
     default_cause = "worker_crashed"
-    default_retryable = "yes"
+    default_retryable: ClassVar[Retryable] = "yes"
 
 
 class DeadlineExceeded(IngestError):
@@ -150,7 +150,7 @@ class DeadlineExceeded(IngestError):
     code = "deadline_exceeded"
     exit_code = Exit.DEADLINE
     default_cause = "download_timeout"
-    default_retryable = "yes"
+    default_retryable: ClassVar[Retryable] = "yes"
 
 
 class VerificationFailed(IngestError):
@@ -159,7 +159,7 @@ class VerificationFailed(IngestError):
     code = "verification_failed"
     exit_code = Exit.VERIFICATION_FAILED
     default_cause = "storage_error"
-    default_retryable = "after-fix"
+    default_retryable: ClassVar[Retryable] = "after-fix"
 
 
 class ConfirmationNeeded(IngestError):
@@ -167,7 +167,7 @@ class ConfirmationNeeded(IngestError):
 
     code = "confirmation_needed"
     exit_code = Exit.CONFIRMATION_NEEDED
-    default_retryable = "after-fix"
+    default_retryable: ClassVar[Retryable] = "after-fix"
 
 
 # --- the database -----------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class DatabaseUnavailable(IngestError):
     code = "database_unavailable"
     exit_code = Exit.UNAVAILABLE
     default_cause = "database_error"
-    default_retryable = "yes"
+    default_retryable: ClassVar[Retryable] = "yes"
     default_hint = "Check that the database is up and reachable: `ingestctl doctor`."
 
 
@@ -200,7 +200,7 @@ class StorageUnavailable(IngestError):
     code = "storage_unavailable"
     exit_code = Exit.UNAVAILABLE
     default_cause = "storage_error"
-    default_retryable = "yes"
+    default_retryable: ClassVar[Retryable] = "yes"
     default_hint = "Check that object storage is up and reachable: `ingestctl doctor`."
 
 
@@ -215,7 +215,7 @@ class StorageFull(StorageUnavailable):
 
     code = "storage_full"
     default_cause = "disk_full"
-    default_retryable = "after-fix"
+    default_retryable: ClassVar[Retryable] = "after-fix"
     default_hint = "Free space (or raise the quota) where objects are stored."
 
 
@@ -241,7 +241,7 @@ class ObjectMissing(IngestError):
     code = "object_missing"
     exit_code = Exit.NOT_FOUND
     default_cause = "storage_error"
-    default_retryable = "after-fix"
+    default_retryable: ClassVar[Retryable] = "after-fix"
 
 
 class ObjectExists(Conflict):
@@ -264,7 +264,7 @@ class UploadLost(IngestError):
     code = "upload_lost"
     exit_code = Exit.BUSY
     default_cause = "storage_error"
-    default_retryable = "yes"
+    default_retryable: ClassVar[Retryable] = "yes"
 
 
 # --- sources and media ------------------------------------------------------------------------
@@ -276,7 +276,7 @@ class SourceFailed(IngestError):
     code = "source_failed"
     exit_code = Exit.JOB_FAILED
     default_cause = "download_blocked"
-    default_retryable = "after-fix"
+    default_retryable: ClassVar[Retryable] = "after-fix"
 
 
 class SourceRefused(SourceFailed):
@@ -284,7 +284,7 @@ class SourceRefused(SourceFailed):
 
     code = "source_refused"
     default_cause = "invalid_source"
-    default_retryable = "no"
+    default_retryable: ClassVar[Retryable] = "no"
 
 
 class InvalidPayload(SourceFailed):
@@ -292,7 +292,7 @@ class InvalidPayload(SourceFailed):
 
     code = "invalid_payload"
     default_cause = "invalid_source"
-    default_retryable = "no"
+    default_retryable: ClassVar[Retryable] = "no"
     default_hint = "Correct jobs.payload (or videos.source_uri), or submit the source again."
 
 
@@ -302,7 +302,7 @@ class NotMedia(IngestError):
     code = "not_media"
     exit_code = Exit.JOB_FAILED
     default_cause = "not_media"
-    default_retryable = "no"
+    default_retryable: ClassVar[Retryable] = "no"
 
 
 class NoAudioStream(IngestError):
@@ -311,7 +311,7 @@ class NoAudioStream(IngestError):
     code = "no_audio_stream"
     exit_code = Exit.JOB_FAILED
     default_cause = "audio_extraction_failed"
-    default_retryable = "no"
+    default_retryable: ClassVar[Retryable] = "no"
     default_hint = "The source is silent; a transcript cannot be made from it. Submit another source."
 
 
@@ -320,7 +320,7 @@ class NoVideoStream(SourceFailed):
 
     code = "no_video_stream"
     default_cause = "invalid_source"
-    default_retryable = "no"
+    default_retryable: ClassVar[Retryable] = "no"
     default_hint = "Set INGESTCTL_ACCEPT_AUDIO_ONLY=true to ingest audio-only sources."
 
 
@@ -330,7 +330,7 @@ class AudioExtractionFailed(IngestError):
     code = "audio_extraction_failed"
     exit_code = Exit.JOB_FAILED
     default_cause = "audio_extraction_failed"
-    default_retryable = "after-fix"
+    default_retryable: ClassVar[Retryable] = "after-fix"
 
 
 class ScratchFull(IngestError):
@@ -339,7 +339,7 @@ class ScratchFull(IngestError):
     code = "disk_full"
     exit_code = Exit.UNAVAILABLE
     default_cause = "disk_full"
-    default_retryable = "after-fix"
+    default_retryable: ClassVar[Retryable] = "after-fix"
     default_hint = "Free space in the scratch folder (INGESTCTL_SCRATCH_DIR) or point it at a larger disk."
 
 

@@ -205,7 +205,8 @@ def check_key(key: object, field_name: str) -> str:
     (a folder backend would leave its root, and some S3 servers fold them).
     """
     if not isinstance(key, str) or not key:
-        raise InvalidPayload(f"{field_name} is {str(key)[:80]!r}: an object key is needed")
+        given = str(key)[:80]
+        raise InvalidPayload(f"{field_name} is {given!r}: an object key is needed")
     try:
         size = len(key.encode())
     except UnicodeEncodeError:

@@ -127,7 +127,7 @@ class Storage(Protocol):
         ...
 
     def stat(self, ref: ObjectRef) -> ObjectInfo | None:
-        """What is under ``ref``, or None if the bucket exists and the key is empty (BucketMissing otherwise)."""
+        """What is under ``ref``; None if the bucket exists and the key is empty, BucketMissing if not."""
         ...
 
     def read(
@@ -152,7 +152,7 @@ class Storage(Protocol):
         """
         ...
 
-    def list(self, bucket: str, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+    def list_objects(self, bucket: str, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Every object whose key begins with ``prefix``, in UTF-8 byte order of keys, a page at a time."""
         ...
 
