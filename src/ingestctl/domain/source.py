@@ -162,10 +162,11 @@ def _mapping(value: object, name: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if isinstance(value, str):  # some writers store JSON as a JSON string
+        text = value
         try:
-            value = json.loads(value)
+            value = json.loads(text)
         except (ValueError, RecursionError):
-            raise InvalidPayload(f"{name} is the text {value[:80]!r}, not a JSON object") from None
+            raise InvalidPayload(f"{name} is the text {text[:80]!r}, not a JSON object") from None
     if not isinstance(value, dict):
         raise InvalidPayload(f"{name} is {type(value).__name__} {str(value)[:80]!r}, not a JSON object")
     return value
