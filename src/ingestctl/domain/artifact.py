@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
 AUDIO_CONTENT_TYPE = "audio/wav"
@@ -74,9 +73,7 @@ class Artifact:
     verdict: str | None = None
 
 
-def storage_ref(
-    artifact: Artifact, provider: str, created_at: str, metadata: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def storage_ref(artifact: Artifact, provider: str) -> dict[str, Any]:
     """The platform's JSON pointer to a stored object (only the keys its contract allows)."""
     ref: dict[str, Any] = {
         "provider": provider,
@@ -85,7 +82,6 @@ def storage_ref(
         "content_type": artifact.content_type,
         "size_bytes": artifact.size_bytes,
         "checksum": f"sha256:{artifact.sha256}" if artifact.sha256 else None,
-        "created_at": created_at,
-        "metadata": dict(metadata) if metadata else None,
+        "created_at": artifact.stored_at.isoformat() if artifact.stored_at else None,
     }
     return {k: v for k, v in ref.items() if v is not None}

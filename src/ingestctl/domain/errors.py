@@ -69,6 +69,20 @@ class IngestError(Exception):
         self.retry_after = retry_after
         """Seconds the other side asked us to wait, where it said so."""
 
+    @property
+    def exit(self) -> Exit:
+        """The exit code of this very error: a job that failed and may be retried later is not a 15."""
+        if self.exit_code is Exit.JOB_FAILED and self.retryable == "yes":
+            return Exit.UNAVAILABLE
+        return self.exit_code
+
+
+class Unexpected(IngestError):
+    """Something that was not raised on purpose: a bug, or a fault no adapter has learned to name yet."""
+
+    code = "unexpected"
+    default_hint = "This is a bug in ingestctl unless the evidence says otherwise; please report it."
+
 
 class UsageError(IngestError):
     """The command line is wrong: names the argument, its value and the fix."""
