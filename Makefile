@@ -1,0 +1,78 @@
+# Needs make, a POSIX shell and Python 3.11+ with venv; everything else comes from requirements/*.lock.
+.SUFFIXES:
+.DEFAULT_GOAL := help
+
+PY := .venv/bin/python
+PIP_INSTALL := $(PY) -m pip --disable-pip-version-check install --quiet --no-compile --no-deps
+UV := .uv/bin/uv
+
+# What a developer's shell holds must neither reach a test nor point the demo at a real platform.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
+unexport ENV LOG_LEVEL DATABASE_URL $(filter S3_% AWS_%_KEY AWS_PROFILE AWS_SESSION_TOKEN,$(.VARIABLES))
+unexport $(filter-out INGESTCTL_FFMPEG,$(filter INGESTCTL_%,$(.VARIABLES)))
+ifeq ($(strip $(HOME)),)
+export HOME := $(CURDIR)/.venv
+endif
+
+.PHONY: help demo test lint bench lock clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/run.stamp ## Run one real job end to end in .demo/: fetch, extract, store, verify, run again
+	@INGESTCTL_HOME="$$(pwd)/.demo" $(PY) -m ingestctl demo
+
+test: .venv/dev.stamp ## Run every test on real services that the tests start themselves
+	@$(PY) -m pytest -m "not soak"
+
+lint: .venv/dev.stamp ## Check format, rules, types, layers, lengths and lock files
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+	$(PY) tools/check_length.py
+	$(PY) tools/check_hosts.py
+	$(PY) tools/locks.py check
+
+bench: .venv/dev.stamp .bench/aws.stamp ## Measure beside the tools people use today; prints ratios (BENCH="help clip" picks)
+	@$(PY) -m benchmarks $(BENCH)
+
+lock: .venv/run.stamp ## Resolve pyproject.toml anew into requirements/*.lock (LOCK=--upgrade takes newer releases)
+	@test -x $(UV) || { $(PY) -m venv .uv && .uv/bin/python -m pip install --quiet uv; }
+	$(PY) tools/locks.py update --uv $(UV) $(LOCK)
+	@rm -rf .uv
+
+clean: ## Remove everything that make made, the virtual environment included
+	rm -rf .venv .uv .demo .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# PYTHON=… names an interpreter; otherwise the first one that is new enough and can make environments.
+.venv/bin/python:
+	@for candidate in $${PYTHON:-python3.13 python3.12 python3.11 python3 python}; do \
+	    if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        echo "creating .venv with $$("$$candidate" --version)"; \
+	        exec "$$candidate" -m venv --clear .venv; \
+	    fi; \
+	done; \
+	echo "make: no Python 3.11 or newer with the venv module was found (tried: $${PYTHON:-python3.13, python3.12, python3.11, python3, python})." >&2; \
+	echo "make: install one (Debian: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.11" >&2; \
+	exit 1
+
+# The locks are complete, so nothing is resolved: pip checks hashes and unpacks.
+.venv/run.stamp: .venv/bin/python requirements/build.lock requirements/run.lock pyproject.toml
+	@echo "installing requirements/run.lock"
+	@$(PIP_INSTALL) --require-hashes -r requirements/build.lock -r requirements/run.lock
+	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: .venv/bin/python requirements/build.lock requirements/dev.lock pyproject.toml
+	@echo "installing requirements/dev.lock"
+	@$(PIP_INSTALL) --require-hashes -r requirements/build.lock -r requirements/dev.lock
+	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch .venv/run.stamp $@
+
+.bench/aws.stamp: requirements/bench.lock
+	@echo "installing requirements/bench.lock into .bench/aws"
+	@$(PY) -m venv --clear .bench/aws
+	@.bench/aws/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --no-deps --require-hashes -r $<
+	@touch $@
