@@ -81,6 +81,8 @@ class Stream:
     sample_rate: int | None = None
     width: int | None = None
     height: int | None = None
+    packets: int | None = None
+    """How many packets the container's index lists for this stream, where it has one that counts packets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,228 @@
+"""Extracting audio with ffmpeg, and proving that none of it was lost.
+
+ffmpeg's exit status is no verdict: it is 0 for most truncated and damaged files. Measured on
+ffmpeg 5 to 8, what tells is the number of decoded samples beside what the container claims, and
+what ffmpeg says while it decodes. A claim alone may be wrong both ways (estimated MP3, fragmented
+MP4, recorder WebM), so a short result is only a failure when there is also a trace of damage.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import ffmpeg
+
+from ingestctl.domain.errors import AudioExtractionFailed, NoAudioStream, ScratchFull
+from ingestctl.media import process
+from ingestctl.media.base import AudioTrack, Probe, Stream
+from ingestctl.media.probe import file_url, input_options, truncated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ingestctl.domain.stop import Stop
+
+SAMPLE_RATE = 16_000
+BYTES_PER_SECOND = SAMPLE_RATE * 2
+TOLERANCE_S = 0.25
+"""How much shorter than claimed the audio may be: encoder delay and padding, never a lost segment."""
+_STREAMED_ERRORS = 2
+"""Undecodable packets allowed in containers without an index, whose first and last packets are often cut."""
+_SPARE_BYTES = 64 << 20
+
+_COUNTS = re.compile(
+    r"Input stream #\d+:\d+ \(audio\): (\d+) packets read .*?(\d+) frames decoded(?:; (\d+) decode errors)?"
+)
+_LOST_PACKET = re.compile(
+    r"Error submitting (?:a )?packet to decoder|Decoding error:|Error while decoding stream"
+)
+_DEMUX_DAMAGE = re.compile(
+    r"\[in#\d+[^]]*\] \[error\]"
+    r"|\[(?:mov|matroska|mpegts|mpeg|flv|avi|asf|ogg|mp3|aac|wav|flac)[^]]*@[^]]*\] \[error\]"
+    r"|Packet corrupt|partial file|File ended prematurely|CRC mismatch|CRC error"
+    r"|filesize and duration do not match"
+)
+
+
+@dataclass(slots=True)
+class _Account:
+    """What ffmpeg said while it decoded."""
+
+    packets: int | None = None
+    frames: int = 0
+    decode_errors: int = 0
+    damage: list[str] = field(default_factory=list)
+    _said_errors: int = 0
+
+    def hear(self, line: str) -> None:
+        counts = _COUNTS.search(line)
+        if counts:
+            self.packets, self.frames = int(counts[1]), int(counts[2])
+            self.decode_errors = max(self._said_errors, int(counts[3] or 0))
+            return
+        if _LOST_PACKET.search(line):
+            self._said_errors += 1
+            self.decode_errors = max(self.decode_errors, self._said_errors)
+        elif not _DEMUX_DAMAGE.search(line):
+            return
+        if len(self.damage) < 20:
+            self.damage.append(re.sub(r" @ 0x[0-9a-f]+", "", line)[:300])
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an extraction may use: seconds of audio, seconds of work, and the child's memory in bytes."""
+
+    max_duration_s: float
+    deadline_s: float
+    memory: int
+
+    def output_bytes(self, claimed_s: float | None) -> int:
+        """The largest WAV that is let grow: the absolute limit, or far beyond the claim if that is less."""
+        most = self.max_duration_s * BYTES_PER_SECOND
+        if claimed_s is not None:
+            most = min(most, (claimed_s * 4 + 600) * BYTES_PER_SECOND)
+        return int(most) + 4096
+
+
+def extract(
+    ffmpeg_path: Path, path: Path, probe: Probe, into: Path, bounds: Bounds, stop: Stop
+) -> AudioTrack:
+    """Decode ``probe.audio`` to ``into/audio.wav``; see :meth:`ingestctl.media.base.MediaTool.extract_audio`."""
+    track = probe.audio
+    if track is None:
+        raise NoAudioStream("The video has no audio track")
+    if probe.declared_size is not None and probe.size_bytes < probe.declared_size:
+        raise truncated(probe.size_bytes, probe.declared_size)
+    claimed = track.duration_s or probe.duration_s
+    _check_space(into, claimed)
+    target = into / "audio.wav"
+    try:
+        account = _decode(ffmpeg_path, path, track, target, bounds, claimed, stop)
+        samples = wav_samples(target)
+        warnings = _judge(account, track, probe, samples, claimed)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return AudioTrack(
+        path=target,
+        stream_index=track.index,
+        samples=samples,
+        duration_s=samples / SAMPLE_RATE,
+        claimed_s=claimed,
+        decode_errors=account.decode_errors,
+        warnings=warnings,
+    )
+
+
+def arguments(ffmpeg_path: Path, path: Path, stream_index: int, target: Path) -> list[str]:
+    """The command line. Bit-exact and without metadata, so that one input always gives the same bytes."""
+    source = ffmpeg.input(file_url(path), threads=1, err_detect="crccheck", **input_options())
+    output = ffmpeg.output(
+        source[str(stream_index)],
+        file_url(target),
+        vn=None, sn=None, dn=None,
+        acodec="pcm_s16le", ar=SAMPLE_RATE, ac=1,
+        map_metadata=-1, map_chapters=-1, bitexact=None, rf64="auto", f="wav",
+    ).global_args("-nostdin", "-hide_banner", "-loglevel", "level+verbose", "-y")  # fmt: skip
+    return [str(ffmpeg_path), *output.get_args()]
+
+
+def _decode(
+    ffmpeg_path: Path,
+    path: Path,
+    track: Stream,
+    target: Path,
+    bounds: Bounds,
+    claimed: float | None,
+    stop: Stop,
+) -> _Account:
+    account = _Account()
+    most = bounds.output_bytes(claimed)
+    done = process.run(
+        arguments(ffmpeg_path, path, track.index, target),
+        deadline_s=bounds.deadline_s,
+        stop=stop,
+        cwd=target.absolute().parent,
+        limits=process.Limits(memory=bounds.memory, file_size=most),
+        on_line=account.hear,
+    )
+    done.raise_if_full()
+    if target.exists() and target.stat().st_size >= most:
+        raise AudioExtractionFailed(
+            f"The audio decodes to more than {most} bytes, the limit for a file that claims {claimed or 0:.0f} s",
+            evidence=f"output stopped at {most} bytes",
+        )
+    if done.returncode != 0:
+        raise AudioExtractionFailed(
+            f"ffmpeg could not extract the audio: {done.evidence}",
+            evidence=(account.damage or [done.evidence])[-1],
+            retryable="yes" if done.returncode < 0 else None,
+        )
+    return account
+
+
+def _judge(
+    account: _Account, track: Stream, probe: Probe, samples: int, claimed: float | None
+) -> tuple[str, ...]:
+    """Raise AudioExtractionFailed if audio was lost; otherwise say what was odd."""
+    seconds = samples / SAMPLE_RATE
+    evidence = account.damage[0] if account.damage else None
+    if samples == 0:
+        raise AudioExtractionFailed("No audio could be decoded: the track gave 0 samples", evidence=evidence)
+    indexed = probe.format_name.startswith(("mov", "matroska"))
+    if account.decode_errors > (0 if indexed else _STREAMED_ERRORS):
+        total = account.packets or account.frames + account.decode_errors
+        raise AudioExtractionFailed(
+            f"The audio is damaged: {account.decode_errors} of {total} packets could not be decoded",
+            evidence=evidence,
+        )
+    missing = 0.0 if claimed is None else claimed - seconds
+    if missing <= TOLERANCE_S:
+        return tuple(account.damage[:5])
+    lost = _lost_packets(account, track)
+    if account.damage or lost:
+        raise AudioExtractionFailed(
+            f"Audio is missing: {seconds:.2f} s were decoded of the {claimed:.2f} s the container claims",
+            evidence=evidence or lost,
+        )
+    note = f"the container claims {claimed:.2f} s of audio, and {seconds:.2f} s decoded without any error"
+    return (note, *account.damage[:5])
+
+
+def _lost_packets(account: _Account, track: Stream) -> str | None:
+    """How many packets the index lists and the file did not give, where the index counts packets."""
+    if track.packets is None or account.packets is None or account.packets >= track.packets:
+        return None
+    return f"{account.packets} audio packets read of {track.packets} in the index"
+
+
+def _check_space(into: Path, claimed: float | None) -> None:
+    needed = int((claimed or 0) * BYTES_PER_SECOND) + _SPARE_BYTES
+    free = shutil.disk_usage(into).free
+    if free < needed:
+        raise ScratchFull(
+            f"The audio needs about {needed} bytes of scratch space and {free} are free in {into}"
+        )
+
+
+def wav_samples(path: Path) -> int:
+    """The number of samples in a WAV or RF64 file's data chunk, by what is there and not by what it says."""
+    length = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(12)[8:12] != b"WAVE":
+            return 0
+        while len(header := file.read(8)) == 8:
+            kind, size = struct.unpack("<4sI", header)
+            if kind == b"data":
+                return (
+                    max(0, length - file.tell()) // 2
+                    if size == 0xFFFFFFFF
+                    else min(size, length - file.tell()) // 2
+                )
+            file.seek(size + (size & 1), 1)
+    return 0
