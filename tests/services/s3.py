@@ -153,7 +153,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "HOME": str(self.base)},
-                preexec_fn=_dies_with(os.getpid()),
+                preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 - one thread here
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._ready():
