@@ -1,0 +1,345 @@
+"""Settings: flags, then the environment, then ``.env``, then defaults. The only reader of the environment.
+
+Names the platform's services already use are taken as they are; our own begin with ``INGESTCTL_``.
+Secrets may also be given as ``NAME_FILE``, the path of a file that holds the value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import unquote
+
+from pydantic import (
+    AliasChoices,
+    ByteSize,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ingestctl.domain.errors import ConfigurationError
+from ingestctl.domain.redact import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
+
+PREFIX = "INGESTCTL_"
+GIB = 2**30
+Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600)]
+
+
+def _names(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    """Every setting, its environment names (the first is the documented one) and its default."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    home: Path | None = Field(None, validation_alias=_names("INGESTCTL_HOME"))
+    env: Literal["local", "staging", "production"] = Field(
+        "local", validation_alias=_names("ENV", "INGESTCTL_ENV")
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", validation_alias=_names("LOG_LEVEL", "INGESTCTL_LOG_LEVEL")
+    )
+    log_dir: Path | None = Field(None, validation_alias=_names("INGESTCTL_LOG_DIR"))
+
+    database_url: SecretStr | None = Field(
+        None, validation_alias=_names("DATABASE_URL", "INGESTCTL_DATABASE_URL")
+    )
+    database_timeout_s: Seconds = Field(10.0, validation_alias=_names("INGESTCTL_DATABASE_TIMEOUT_SECONDS"))
+
+    storage_url: str | None = Field(None, validation_alias=_names("INGESTCTL_STORAGE_URL"))
+    s3_endpoint: str | None = Field(None, validation_alias=_names("S3_ENDPOINT", "INGESTCTL_S3_ENDPOINT"))
+    s3_access_key: SecretStr | None = Field(
+        None, validation_alias=_names("S3_ACCESS_KEY", "INGESTCTL_S3_ACCESS_KEY")
+    )
+    s3_secret_key: SecretStr | None = Field(
+        None, validation_alias=_names("S3_SECRET_KEY", "INGESTCTL_S3_SECRET_KEY")
+    )
+    s3_region: str | None = Field(None, validation_alias=_names("S3_REGION", "INGESTCTL_S3_REGION"))
+    s3_timeout_s: Seconds = Field(30.0, validation_alias=_names("INGESTCTL_S3_TIMEOUT_SECONDS"))
+    s3_max_attempts: int = Field(4, ge=1, le=20, validation_alias=_names("INGESTCTL_S3_MAX_ATTEMPTS"))
+    video_bucket: str = Field(
+        "raw-videos", validation_alias=_names("S3_BUCKET_VIDEO", "INGESTCTL_VIDEO_BUCKET")
+    )
+    audio_bucket: str = Field(
+        "audio-tracks", validation_alias=_names("S3_BUCKET_AUDIO", "INGESTCTL_AUDIO_BUCKET")
+    )
+    uploads_bucket: str = Field(
+        "uploads", validation_alias=_names("S3_BUCKET_UPLOADS", "UPLOADS_BUCKET", "INGESTCTL_UPLOADS_BUCKET")
+    )
+
+    lease_s: Seconds = Field(60.0, validation_alias=_names("INGESTCTL_LEASE_SECONDS"))
+    heartbeat_s: Seconds | None = Field(None, validation_alias=_names("INGESTCTL_HEARTBEAT_SECONDS"))
+    stale_run_s: Seconds = Field(3600.0, validation_alias=_names("INGESTCTL_STALE_RUN_SECONDS"))
+    max_run_s: Seconds = Field(6 * 3600.0, validation_alias=_names("INGESTCTL_MAX_RUN_SECONDS"))
+    max_attempts: int = Field(5, ge=1, le=1000, validation_alias=_names("INGESTCTL_MAX_ATTEMPTS"))
+    retry_attempts: int = Field(3, ge=1, le=100, validation_alias=_names("INGESTCTL_RETRY_ATTEMPTS"))
+    retry_base_s: Seconds = Field(1.0, validation_alias=_names("INGESTCTL_RETRY_BASE_SECONDS"))
+    retry_max_s: Seconds = Field(60.0, validation_alias=_names("INGESTCTL_RETRY_MAX_SECONDS"))
+
+    source_allow_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), validation_alias=_names("INGESTCTL_SOURCE_ALLOW_NETWORKS")
+    )
+    max_bytes: ByteSize = Field(ByteSize(50 * GIB), gt=0, validation_alias=_names("INGESTCTL_MAX_BYTES"))
+    max_duration_s: Seconds = Field(12 * 3600.0, validation_alias=_names("INGESTCTL_MAX_DURATION_SECONDS"))
+    download_timeout_s: Seconds = Field(
+        4 * 3600.0, validation_alias=_names("INGESTCTL_DOWNLOAD_TIMEOUT_SECONDS")
+    )
+    socket_timeout_s: Seconds = Field(20.0, validation_alias=_names("INGESTCTL_SOCKET_TIMEOUT_SECONDS"))
+    cookies_file: Path | None = Field(None, validation_alias=_names("INGESTCTL_COOKIES_FILE"))
+    proxy: SecretStr | None = Field(None, validation_alias=_names("INGESTCTL_PROXY"))
+    accept_audio_only: bool = Field(False, validation_alias=_names("INGESTCTL_ACCEPT_AUDIO_ONLY"))
+    max_decode_errors: int = Field(0, ge=0, validation_alias=_names("INGESTCTL_MAX_DECODE_ERRORS"))
+
+    scratch_dir: Path | None = Field(None, validation_alias=_names("INGESTCTL_SCRATCH_DIR"))
+    min_free_bytes: ByteSize = Field(
+        ByteSize(GIB // 2), ge=0, validation_alias=_names("INGESTCTL_MIN_FREE_BYTES")
+    )
+    ffmpeg: Path | None = Field(None, validation_alias=_names("INGESTCTL_FFMPEG"))
+    hand_off: bool = Field(False, validation_alias=_names("INGESTCTL_HAND_OFF"))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (the base class names it)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, environment, ``*_FILE`` secrets, ``.env``."""
+        return init_settings, env_settings, _SecretFiles(settings_cls), dotenv_settings
+
+    @field_validator("source_allow_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        words = value.replace(",", " ").split() if isinstance(value, str) else value
+        for word in words if isinstance(words, list | tuple) else ():
+            ipaddress.ip_network(word, strict=False)
+        return tuple(words) if isinstance(words, list | tuple) else words
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object, info: Any) -> object:
+        # `S3_ENDPOINT=` in an env file or a compose file means "not set".
+        if value == "" and info.field_name:
+            return cls.model_fields[info.field_name].get_default()
+        return value
+
+    @field_validator("env", mode="before")
+    @classmethod
+    def _environment(cls, value: object) -> object:
+        words = {
+            "prod": "production",
+            "stage": "staging",
+            "dev": "local",
+            "development": "local",
+            "test": "local",
+        }
+        if isinstance(value, str):
+            # POSIX shells use ENV too, for the path of a start-up file.
+            return "local" if "/" in value else words.get(value.lower(), value.lower())
+        return value
+
+    @model_validator(mode="after")
+    def _heartbeat_fits_lease(self) -> Settings:
+        if self.heartbeat_s is not None and self.heartbeat_s * 2 > self.lease_s:
+            raise ValueError(
+                f"INGESTCTL_HEARTBEAT_SECONDS={self.heartbeat_s:g} must be at most half of "
+                f"INGESTCTL_LEASE_SECONDS={self.lease_s:g}"
+            )
+        return self
+
+    @property
+    def effective_heartbeat_s(self) -> float:
+        """How often the lease is renewed: as set, else every 10 s, or sooner where the lease is short."""
+        return self.heartbeat_s or min(10.0, self.lease_s / 6)
+
+    @property
+    def home_dir(self) -> Path:
+        """Where everything lies when nothing else is said: the XDG data folder."""
+        return self.home or default_home()
+
+    @property
+    def scratch_root(self) -> Path:
+        """Where attempts keep their files."""
+        return (self.scratch_dir or self.home_dir / "scratch").absolute()
+
+    @property
+    def embedded_database(self) -> bool:
+        """Whether the database is our own SQLite file, which migrates itself."""
+        return self.database_url is None
+
+    @property
+    def effective_database_url(self) -> str:
+        """The database to open."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.home_dir / 'ingestctl.db').absolute()}"
+
+    @property
+    def effective_storage_url(self) -> str:
+        """The storage to open: as set; S3 if any S3 setting names one; else a folder under home."""
+        if self.storage_url:
+            return self.storage_url
+        if self.s3_endpoint or self.s3_access_key:
+            return "s3://"
+        return (self.home_dir / "objects").absolute().as_uri()
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value, for redaction."""
+        values = [v.get_secret_value() for _, v in self if isinstance(v, SecretStr)]
+        passwords = [unquote(part.rpartition("@")[0].partition(":")[2]) for part in map(_netloc, values)]
+        return tuple(v for v in (*values, *passwords) if v)
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """``S3_SECRET_KEY_FILE=/run/secrets/key`` and the like, for every secret setting."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """Required by the base class; all the work is in ``__call__``."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Read the files that are named and return their contents by setting name."""
+        found: dict[str, Any] = {}
+        for name in secret_names():
+            path = os.environ.get(f"{name}_FILE")
+            if path and name not in os.environ:
+                try:
+                    found[name] = Path(path).read_text(encoding="utf-8").strip()
+                except (OSError, UnicodeDecodeError) as error:
+                    raise ConfigurationError(
+                        f"{name}_FILE={path!r} cannot be read: {error}",
+                        hint="Correct the path or its permissions.",
+                    ) from error
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One line of ``doctor --show-config``."""
+
+    name: str
+    value: str
+    source: str
+
+
+def _netloc(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]
+
+
+def env_names(field: FieldInfo) -> tuple[str, ...]:
+    """The environment names of one setting, the documented one first."""
+    alias = field.validation_alias
+    return tuple(str(c) for c in alias.choices) if isinstance(alias, AliasChoices) else ()
+
+
+def secret_names() -> tuple[str, ...]:
+    """Environment names whose values are secrets."""
+    return tuple(
+        n for f in Settings.model_fields.values() if "SecretStr" in str(f.annotation) for n in env_names(f)
+    )
+
+
+def default_home() -> Path:
+    """The XDG data folder of this program."""
+    base = os.environ.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")  # noqa: PTH111, PTH118
+    return Path(base) / "ingestctl"
+
+
+def load(overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read the settings; ``overrides`` are flags, by setting name.
+
+    Raises ConfigurationError naming the setting, its value (secrets masked) and the fix.
+    """
+    _refuse_unknown()
+    given = {k: v for k, v in (overrides or {}).items() if v is not None}
+    by_alias = {env_names(Settings.model_fields[k])[0]: v for k, v in given.items()}
+    try:
+        return Settings(**by_alias)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def show(settings: Settings, overrides: Mapping[str, object] | None = None) -> list[Shown]:
+    """Every setting with its effective value (secrets masked) and where it came from."""
+    dotenv = _dotenv()
+    lines = []
+    for key, field in Settings.model_fields.items():
+        names = env_names(field)
+        value = getattr(settings, key)
+        source = "default"
+        if (overrides or {}).get(key) is not None:
+            source = "flag"
+        elif used := next((n for n in names if n in os.environ), None):
+            source = f"environment {used}"
+        elif used := next((n for n in names if f"{n}_FILE" in os.environ and n in secret_names()), None):
+            source = f"environment {used}_FILE"
+        elif used := next((n for n in names if n in dotenv), None):
+            source = f".env {used}"
+        lines.append(Shown(names[0], _shown_value(value), source))
+    return lines
+
+
+def _shown_value(value: object) -> str:
+    if isinstance(value, SecretStr):
+        secret = value.get_secret_value()
+        return Redactor()(secret) if "://" in secret else "***"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _dotenv() -> Mapping[str, str | None]:
+    from dotenv import dotenv_values
+
+    try:
+        return dotenv_values(".env")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"the file .env cannot be read: {error}", hint="Correct or remove .env."
+        ) from error
+
+
+def _refuse_unknown() -> None:
+    known = {n for f in Settings.model_fields.values() for n in env_names(f)}
+    known |= {f"{n}_FILE" for n in secret_names()}
+    for source, names in (("environment", os.environ), (".env", _dotenv())):
+        for name in names:
+            # The COMPLETE variables are how shells ask a program for completions.
+            if name.upper().startswith(PREFIX) and name not in known and "_COMPLETE" not in name:
+                nearest = difflib.get_close_matches(name.upper(), sorted(known), 1, cutoff=0.5)
+                fix = f"did you mean {nearest[0]}?" if nearest else "see .env.example for the names there are"
+                raise ConfigurationError(f"unknown setting {name} in the {source}: {fix}")
+
+
+def _explain(error: ValidationError) -> ConfigurationError:
+    first = error.errors(include_url=False)[0]
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    if not first["loc"]:
+        return ConfigurationError(reason, hint="Correct one of the two (see .env.example).")
+    name = str(first["loc"][0])
+    value = "***" if name in secret_names() else repr(first["input"])
+    return ConfigurationError(
+        f"{name}={value} is not usable: {reason}", hint=f"Correct {name} (see .env.example)."
+    )
