@@ -37,8 +37,9 @@ _SPARE_BYTES = 64 << 20
 _COUNTS = re.compile(
     r"Input stream #\d+:\d+ \(audio\): (\d+) packets read .*?(\d+) frames decoded(?:; (\d+) decode errors)?"
 )
+# An Ogg page whose checksum is wrong is dropped, with every packet in it.
 _LOST_PACKET = re.compile(
-    r"Error submitting (?:a )?packet to decoder|Decoding error:|Error while decoding stream"
+    r"Error submitting (?:a )?packet to decoder|Decoding error:|Error while decoding stream|CRC mismatch!"
 )
 _DEMUX_DAMAGE = re.compile(
     r"\[in#\d+[^]]*\] \[error\]"
@@ -92,7 +93,7 @@ class Bounds:
 def extract(
     ffmpeg_path: Path, path: Path, probe: Probe, into: Path, bounds: Bounds, stop: Stop
 ) -> AudioTrack:
-    """Decode ``probe.audio`` to ``into/audio.wav``; see :meth:`ingestctl.media.base.MediaTool.extract_audio`."""
+    """Decode ``probe.audio`` to ``into/audio.wav``; see :class:`ingestctl.media.base.MediaTool`."""
     track = probe.audio
     if track is None:
         raise NoAudioStream("The video has no audio track")
@@ -154,7 +155,7 @@ def _decode(
     done.raise_if_full()
     if target.exists() and target.stat().st_size >= most:
         raise AudioExtractionFailed(
-            f"The audio decodes to more than {most} bytes, the limit for a file that claims {claimed or 0:.0f} s",
+            f"The audio decodes to more than {most} bytes, the limit where {claimed or 0:.0f} s are claimed",
             evidence=f"output stopped at {most} bytes",
         )
     if done.returncode != 0:

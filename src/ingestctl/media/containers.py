@@ -36,7 +36,7 @@ class Declared:
 
 
 def declared(path: Path) -> Declared:
-    """Read what ``path`` declares of itself. Anything not understood is left None; never raises on content."""
+    """Read what ``path`` declares of itself; what is not understood is None. Never raises on content."""
     with path.open("rb") as file:
         length = os.fstat(file.fileno()).st_size
         head = file.read(4096)

@@ -49,7 +49,8 @@ _CONTENT_TYPES = {
     "mxf": "application/mxf", "rm": "application/vnd.rn-realmedia", "dv": "video/dv", "nut": "video/x-nut",
     "ivf": "video/x-ivf", "mp3": "audio/mpeg", "aac": "audio/aac", "wav": "audio/wav", "w64": "audio/x-w64",
     "flac": "audio/flac", "ac3": "audio/ac3", "eac3": "audio/eac3", "amr": "audio/amr", "aiff": "audio/aiff",
-    "caf": "audio/x-caf", "au": "audio/basic", "wv": "audio/x-wavpack", "tta": "audio/x-tta", "ape": "audio/x-ape",
+    "caf": "audio/x-caf", "au": "audio/basic", "wv": "audio/x-wavpack", "tta": "audio/x-tta",
+    "ape": "audio/x-ape",
 }  # fmt: skip
 _CONTENT_SAYS_NO = (
     "Invalid data found", "not on whitelist", "moov atom not found", "End of file", "Invalid argument",

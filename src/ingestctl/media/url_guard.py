@@ -96,7 +96,7 @@ def _refusal(host: str, address: Address) -> SourceRefused:
     named = str(address) if host == str(address) else f"{host} is {address}, which"
     return SourceRefused(
         f"The source is not at a public address: {named} is not allowed",
-        hint=f"If it is meant to be fetched, add {address}/{address.max_prefixlen} or its network to {SETTING}.",
+        hint=f"If it may be fetched, add {address}/{address.max_prefixlen} or its network to {SETTING}.",
         evidence=f"refused to connect to {address}",
     )
 
