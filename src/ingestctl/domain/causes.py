@@ -1,0 +1,402 @@
+"""Why did it fail, and what now: the runbook's causes and :func:`diagnose`.
+
+A problem is read line by line. Each line is asked for structure first (SQLSTATE,
+S3 code, HTTP status), then for words (:mod:`ingestctl.domain.cause_words`).
+A full disk beats everything, a telling line beats a vague one, an error beats a
+warning, and among equals the last line wins. What nothing speaks for is
+``internal`` with low confidence: never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import chain
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from ingestctl.domain.cause_signs import (
+    HTTP_STATUS,
+    S3_CODE,
+    S3_FULL,
+    S3_RETRY,
+    SIDES,
+    SOURCE_STATUS,
+    SQLSTATE,
+    SQLSTATE_RETRY,
+    Side,
+)
+from ingestctl.domain.cause_words import SERVICE_SIGNS
+from ingestctl.domain.errors import IngestError, Retryable
+from ingestctl.domain.source_words import SOURCE_SIGNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A row of the runbook's table. ``next`` is the command to type, JOB standing for the job's id."""
+
+    code: str
+    title: str
+    retryable: Retryable
+    guidance: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One problem's cause. ``evidence`` is the deciding line (not redacted), ``retry_after`` seconds."""
+
+    cause: str
+    title: str
+    retryable: Retryable
+    evidence: str
+    guidance: str
+    next: str
+    confidence: Literal["high", "low"]
+    retry_after: float | None = None
+
+
+_ROWS = (
+    Cause(
+        "download_blocked",
+        "Download blocked",
+        "after-fix",
+        "The source refused this worker (login, region, robot check, or an extractor that is too old). "
+        "Update yt-dlp first; then try cookies or another egress address.",
+        "ingestctl doctor",
+    ),
+    Cause(
+        "rate_limited",
+        "Rate limited by the source",
+        "yes",
+        "The source asks for fewer requests. Let the cool-down pass before retrying; "
+        "many such jobs mean a lower rate.",
+        "ingestctl retry JOB",
+    ),
+    Cause(
+        "download_timeout",
+        "Download timed out or broke off",
+        "yes",
+        "The connection to the source failed, stalled or was cut, "
+        "or the source answered with a server error. "
+        "It usually works later.",
+        "ingestctl retry JOB",
+    ),
+    Cause(
+        "audio_extraction_failed",
+        "Audio extraction failed",
+        "after-fix",
+        "ffmpeg could not make the audio from this video. "
+        "Check that the stored video decodes before retrying.",
+        "ingestctl verify-artifacts JOB --level decode",
+    ),
+    Cause(
+        "storage_error",
+        "Object storage error",
+        "yes",
+        "Object storage failed or refused. "
+        "Check that it is up and that the bucket and credentials are right.",
+        "ingestctl doctor",
+    ),
+    Cause(
+        "database_error",
+        "Database error",
+        "yes",
+        "The database failed or refused. Check that it is up, reachable and migrated.",
+        "ingestctl doctor",
+    ),
+    Cause(
+        "invalid_source",
+        "Invalid or unavailable source",
+        "no",
+        "There is no video to fetch under this address (removed, private, protected or never there). "
+        "Retrying will not help: ask for another source.",
+        "ingestctl inspect JOB",
+    ),
+    Cause(
+        "not_media",
+        "Not a media file",
+        "no",
+        "What was fetched cannot be read as video: a page, an image, or a damaged file.",
+        "ingestctl inspect JOB",
+    ),
+    Cause(
+        "worker_crashed",
+        "Worker crashed",
+        "yes",
+        "The worker died or was killed (most often for memory). Retry once; if it dies again, "
+        "raise its memory limit.",
+        "ingestctl retry JOB",
+    ),
+    Cause(
+        "disk_full",
+        "Disk full",
+        "after-fix",
+        "There was no space left for scratch files, the database or stored objects. Free space, then retry.",
+        "ingestctl doctor",
+    ),
+    Cause(
+        "configuration",
+        "Configuration problem",
+        "after-fix",
+        "A setting, permission or program of the worker is wrong or missing. Correct it, then retry.",
+        "ingestctl doctor",
+    ),
+    Cause(
+        "internal",
+        "Unknown or internal error",
+        "after-fix",
+        "This message is not known. Read the whole log of the job, "
+        "and escalate if it does not explain itself.",
+        "ingestctl escalate",
+    ),
+)
+CAUSES: Mapping[str, Cause] = MappingProxyType({row.code: row for row in _ROWS})
+
+SIGNS = (*SERVICE_SIGNS, *SOURCE_SIGNS)
+
+_HEAD, _TAIL = 16_000, 64_000  # characters of a long text that are read
+_LINE, _EVIDENCE = 1_500, 500
+_CONTROL = re.compile(
+    r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])|[^\S\n\r ]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]"
+)
+_URL = re.compile(r"\b(?:https?|s3|rtmp)://[^\s'\"<>)]+", re.IGNORECASE)
+_NOISE = re.compile(r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame=|Stream #\d|Metadata:)")
+_WARNING = re.compile(
+    r"\bwarn(?:ing)?\b|^\W*\[?(?:info|debug|notice)\b|\bretrying\b|\bskipping\b", re.IGNORECASE
+)
+_LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    cause: str
+    retryable: Retryable
+    weight: int = 2
+    guidance: str = ""
+    sure: bool = True
+
+
+def diagnose(problem: str | BaseException) -> Diagnosis:
+    """The cause of an error message (one line or a whole log) or of an exception. Never raises."""
+    if isinstance(problem, str):
+        return _diagnose_text(problem)
+    links = list(_links(problem))
+    diagnosis = _diagnose_text("\n".join(_describe(link) for link in links), _retry_after(links))
+    known = next((link for link in links if isinstance(link, IngestError)), None)
+    if known is None or diagnosis.cause == "disk_full":
+        return diagnosis
+    return _trust(known, diagnosis)
+
+
+def _trust(error: IngestError, diagnosis: Diagnosis) -> Diagnosis:
+    """Our own error knows its cause; the words only refine the guidance where they agree."""
+    if error.cause not in CAUSES or (error.cause == "internal" and diagnosis.cause != "internal"):
+        return diagnosis
+    agrees = (diagnosis.cause, diagnosis.retryable) == (error.cause, error.retryable)
+    cause = CAUSES[error.cause]
+    return Diagnosis(
+        cause=cause.code,
+        title=cause.title,
+        retryable=error.retryable,
+        evidence=_evidence(error.evidence or error.message),
+        guidance=diagnosis.guidance if agrees else error.hint or cause.guidance,
+        next=cause.next,
+        confidence="high" if cause.code != "internal" else "low",
+        retry_after=error.retry_after if error.retry_after is not None else diagnosis.retry_after,
+    )
+
+
+# --- exceptions become lines ----------------------------------------------------------------------
+
+
+def _links(problem: BaseException) -> Iterator[BaseException]:
+    """The exception with what it wraps: what came before it first, its causes last."""
+    seen: set[int] = set()
+    before: list[BaseException] = []
+    after: list[BaseException] = []
+    queue = [problem]
+    while queue and len(seen) < 40:
+        error = queue.pop(0)
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        after.append(error)
+        queue.extend(_wrapped(error))
+        context = error.__context__
+        if context is not None and not error.__suppress_context__ and error.__cause__ is None:
+            before.append(context)
+    known = {id(error) for error in after}
+    for context in before:
+        if id(context) not in known:
+            yield context
+            yield from _wrapped(context)
+    yield from after
+
+
+def _wrapped(error: BaseException) -> Iterator[BaseException]:
+    """What is hidden inside: __cause__, sqlalchemy .orig, yt-dlp .exc_info and .cause, urllib3 .reason."""
+    info = getattr(error, "exc_info", None)
+    hidden = [error.__cause__, *(getattr(error, name, None) for name in ("orig", "cause", "reason"))]
+    hidden.append(info[1] if isinstance(info, tuple) and len(info) == 3 else None)
+    hidden.extend(error.exceptions[:20] if isinstance(error, BaseExceptionGroup) else ())
+    return (link for link in chain(hidden, error.args[:2]) if isinstance(link, BaseException))
+
+
+def _describe(error: BaseException) -> str:
+    """An exception as text that carries its structure: type, message, SQLSTATE or HTTP status."""
+    kind = type(error)
+    try:
+        message = str(error)[:_LINE]
+    except Exception:  # noqa: BLE001  a broken __str__ must not hide the problem
+        message = ""
+    marks = [f"{kind.__module__}.{kind.__qualname__}: {message}"]
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if isinstance(state, str):
+        marks.append(f"{kind.__module__} SQLSTATE {state}: {message}")
+    status = _status_of(error)
+    if status is not None:
+        marks.append(f"HTTP Error {status} ({kind.__module__}: {message})")
+    number = getattr(error, "errno", None)
+    if isinstance(error, OSError) and isinstance(number, int):
+        marks.append(f"[Errno {number}] {message}")
+    return "\n".join(mark.replace("\n", " ") for mark in marks)
+
+
+def _status_of(error: BaseException) -> int | None:
+    """The HTTP status of yt-dlp's and urllib's HTTPError and of a requests response."""
+    response = getattr(error, "response", None)
+    candidates = (
+        getattr(error, "status", None),
+        getattr(error, "code", None),
+        getattr(response, "status_code", None),
+    )
+    return next((c for c in candidates if type(c) is int and 400 <= c <= 599), None)
+
+
+def _retry_after(links: list[BaseException]) -> float | None:
+    for link in links:
+        headers = getattr(getattr(link, "response", None), "headers", None) or getattr(link, "headers", None)
+        try:
+            value = headers.get("Retry-After") if headers is not None else None
+            if value is not None and 0 <= float(value) < 1e7:
+                return float(value)
+        except (AttributeError, TypeError, ValueError):  # a date, or not a mapping: no number to pass on
+            continue
+    return None
+
+
+# --- lines are asked for their finding ---------------------------------------------------------------
+
+
+def _diagnose_text(text: str, retry_after: float | None = None) -> Diagnosis:
+    if len(text) > _HEAD + _TAIL:
+        text = text[:_HEAD] + "\n" + text[-_TAIL:]
+    lines = [clean for line in re.split(r"[\r\n]+", text) if (clean := _clean(line))]
+    common: Side = next((side for line in reversed(lines) if (side := _side(line))), "")
+    best: tuple[tuple[int, bool, int], _Finding, str] | None = None
+    for number, line in enumerate(lines):
+        found = None if _NOISE.match(line) else _read(line, common)
+        if found is None:
+            continue
+        aside = bool(_WARNING.search(line) or _LEVEL.match(line))
+        rank = (found.weight, not aside, number)
+        if best is None or rank >= best[0]:
+            best = (rank, found, line)
+    if best is None:
+        return _result(_Finding("internal", "after-fix", sure=False), lines[-1] if lines else "", retry_after)
+    return _result(best[1], best[2], retry_after)
+
+
+def _read(line: str, common: Side) -> _Finding | None:
+    """What one line says, or None. Structure speaks before words, a full disk before both."""
+    plain = _URL.sub("URL", line.split("[SQL:")[0])
+    side = _side(line) or common
+    if SIGNS[0].words.search(plain):
+        return _Finding(SIGNS[0].cause, SIGNS[0].retryable, SIGNS[0].weight)
+    found = _read_codes(plain, side) or _read_words(plain, side)
+    status = HTTP_STATUS.search(plain)
+    if status is None or (found is not None and found.weight >= 2 and found.cause not in _GENERIC):
+        return found
+    return _read_status(int(status[1] or status[2]), side, plain) or found
+
+
+_GENERIC = frozenset(
+    {"download_timeout", "download_blocked", "invalid_source", "audio_extraction_failed", "rate_limited"}
+)
+"""Causes whose words a plain HTTP status overrules: 'Unable to download webpage: HTTP Error 404'."""
+
+
+def _read_codes(line: str, side: Side) -> _Finding | None:
+    if state := SQLSTATE.search(line):
+        passes = state[1].upper().startswith(SQLSTATE_RETRY)
+        return _Finding("database_error", "yes" if passes else "after-fix")
+    if (found := S3_CODE.search(line)) and side == "storage":
+        code = next(group for group in found.groups() if group).lower()
+        if code in S3_FULL:
+            return _Finding("disk_full", "after-fix", 3)
+        return _Finding("storage_error", "yes" if code in S3_RETRY else "after-fix")
+    return None
+
+
+def _read_status(status: int, side: Side, line: str) -> _Finding | None:
+    if status == 507:
+        return _Finding("disk_full", "after-fix", 3)
+    if side == "storage":
+        passes = status >= 500 or status in {408, 429}
+        return _Finding("storage_error", "yes" if passes else "after-fix")
+    words = _read_words(line, side)
+    if (
+        status in {403, 401, 400}
+        and words is not None
+        and words.cause != "download_timeout"
+        and words.weight > 1
+    ):
+        return words  # "HTTP Error 403: rate limit exceeded" says more than its number
+    cause, retryable = SOURCE_STATUS.get(
+        status, ("download_timeout", "yes") if status >= 500 else ("download_blocked", "after-fix")
+    )
+    return _Finding(cause, retryable)
+
+
+def _read_words(line: str, side: Side) -> _Finding | None:
+    for sign in SIGNS:
+        if sign.where in {"", side} and sign.words.search(line):
+            sure = sign.weight > 1 and not (sign.cause == "download_timeout" and not side)
+            return _Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure)
+    return None
+
+
+def _side(line: str) -> Side:
+    return next((side for side, marks in SIDES if marks.search(line)), "")
+
+
+def _clean(line: str) -> str:
+    return _CONTROL.sub("", line[: _LINE * 4])[:_LINE].strip()
+
+
+def _evidence(text: str) -> str:
+    line = " ".join(_CONTROL.sub(" ", text[:_LINE]).split())
+    return line if len(line) <= _EVIDENCE else line[: _EVIDENCE - 1] + "…"
+
+
+def _result(found: _Finding, line: str, retry_after: float | None) -> Diagnosis:
+    cause = CAUSES[found.cause]
+    return Diagnosis(
+        cause=cause.code,
+        title=cause.title,
+        retryable=found.retryable,
+        evidence=_evidence(line),
+        guidance=found.guidance or cause.guidance,
+        next=_next(cause, found.retryable),
+        confidence="high" if found.sure else "low",
+        retry_after=retry_after,
+    )
+
+
+def _next(cause: Cause, retryable: Retryable) -> str:
+    """A cause that passes by itself is retried, whatever the family usually needs."""
+    return "ingestctl retry JOB" if retryable == "yes" else cause.next
