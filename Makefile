@@ -8,10 +8,11 @@ UV := .uv/bin/uv
 
 # What a developer's shell holds must neither reach a test nor point the demo at a real platform.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
-unexport ENV LOG_LEVEL DATABASE_URL $(filter S3_% AWS_%_KEY AWS_PROFILE AWS_SESSION_TOKEN,$(.VARIABLES))
+unexport ENV LOG_LEVEL DATABASE_URL UPLOADS_BUCKET $(filter S3_% AWS_%_KEY AWS_PROFILE AWS_SESSION_TOKEN,$(.VARIABLES))
 unexport $(filter-out INGESTCTL_FFMPEG,$(filter INGESTCTL_%,$(.VARIABLES)))
-ifeq ($(strip $(HOME)),)
+ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo usable),usable)
 export HOME := $(CURDIR)/.venv
+export PIP_NO_CACHE_DIR := 1
 endif
 
 .PHONY: help demo test lint bench lock clean

@@ -1,0 +1,1 @@
+"""Figures beside a peer measured in the same run; see README.md here."""
