@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks import sample
@@ -10,14 +11,19 @@ from benchmarks.figure import Figure, interleaved
 from benchmarks.lab import AWS, INGESTCTL, SCRIPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from benchmarks.lab import Lab
 
 
+def seconds(command: Sequence[str | Path]) -> float:
+    return run(command).seconds
+
+
 def start_up(lab: Lab) -> Iterator[Figure]:
     """What a shell completion or a typo costs."""
-    programs = {
+    programs: dict[str, list[str | Path]] = {
         "--help": [INGESTCTL, "--help"],
         "--version": [INGESTCTL, "--version"],
         "procrastinate": [SCRIPTS / "procrastinate", "--help"],
@@ -25,8 +31,7 @@ def start_up(lab: Lab) -> Iterator[Figure]:
     for command in programs.values():
         run(command)  # the first run compiles
     took = interleaved(
-        {name: lambda command=command: run(command).seconds for name, command in programs.items()},
-        lab.rounds * 3,
+        {name: partial(seconds, command) for name, command in programs.items()}, lab.rounds * 3
     )
     for name in ("--help", "--version"):
         yield Figure(

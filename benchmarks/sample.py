@@ -26,24 +26,12 @@ def video(path: Path, ffmpeg: Path, *, seconds: int, size: int | None = None) ->
     length = min(seconds, 60)
     picture = f"testsrc2=size=320x180:rate=5:duration={length}"
     sound = f"aevalsrc='0.3*sin(2*PI*(300+200*sin(t))*t)+0.05*random(0)':s=44100:d={length}"
-    command = [
-        ffmpeg,
-        "-v",
-        "error",
-        "-nostdin",
-        "-y",
-        "-f",
-        "lavfi",
-        "-i",
-        picture,
-        "-f",
-        "lavfi",
-        "-i",
-        sound,
-    ]
-    run([*command, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", piece])
-    repeat = ["-stream_loop", str(seconds // length - 1), "-i", piece, "-c", "copy"]
-    run([ffmpeg, "-v", "error", "-nostdin", "-y", *repeat, "-movflags", "+faststart", whole])
+    program = [str(ffmpeg), *"-v error -nostdin -y".split()]
+    inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound]
+    codecs = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac".split()
+    run([*program, *inputs, *codecs, str(piece)])
+    repeat = ["-stream_loop", str(seconds // length - 1), "-i", str(piece)]
+    run([*program, *repeat, *"-c copy -movflags +faststart".split(), str(whole)])
     if size is not None:
         _pad(whole, size)
     piece.unlink()
