@@ -33,7 +33,7 @@ class Pace:
             now = time.monotonic()
             self._free_at = max(self._free_at, now - LATENESS_S) + size / self._rate
             wait = self._free_at - now
-        time.sleep(wait)
+        time.sleep(max(0.0, wait))
 
 
 @contextlib.contextmanager
