@@ -60,7 +60,7 @@ SIDES: tuple[tuple[Side, re.Pattern[str]], ...] = (
         words(
             r"botocore|boto3|s3transfer|\bs3 ?error\b|S3Exception|minio|when calling the \w+ operation",
             r"endpoint url: ?\"|<error><code>|<code>\w+</code>|x-amz-|swiftclient|radosgw|seaweedfs",
-            r"s3 operation failed|api error \w+: |cloud\.storage",
+            r"s3 operation failed|api error \w+: |cloud\.storage|AWSError|\bgoogle\.?apis?\b|google\.cloud|backend ?error|\bstorage error\b",
         ),
     ),
     (
@@ -109,7 +109,8 @@ SOURCE_STATUS: dict[int, tuple[str, Retryable]] = {
 HTTP_STATUS = re.compile(
     r"(?:\bhttp(?:s|/\d(?:\.\d)?)?(?:[ _-]?(?:error|status|code|response))?(?:[ _-]code)?"
     r"|\bserver returned|\bstatus(?:[ _-]?code)?|\bresponse(?:[ _-]code)?|<httperror|\btoo many"
-    r"|\breturned error:?|\breturned|\bunexpected response)[\s:=('\"]{0,4}([45]\d\d)\b"
+    r"|\b(?:backend )?error(?: code)?|\breturned error:?|\breturned|\bunexpected response)[\s:=('\"\[]{0,4}"
+    r"([45]\d\d)\b(?! (?:bytes|kb|mb|frames|ms|s)\b)"
     r"|\b([45]\d\d)(?:\s|: )(?:client error|server error|forbidden|not found|gone\b|too many requests"
     r"|unauthorized|bad gateway|service (?:temporarily )?unavailable|internal server error"
     r"|gateway time-?out|unavailable for legal|insufficient storage|slow down|precondition failed)",
@@ -121,7 +122,7 @@ S3_CODE = re.compile(
     r"error (?:occurred )?\((\w+)\) (?:occurred )?when calling the"
     r"|<code>\s?(\w+)\s?</code>"
     r"|\bcode ?[:=] ?(\w+), ?(?:message|resource|request)"
-    r"|\bapi error (\w+):"
+    r"|\bapi error (\w+):|AWSError '(\w+)'"
     r"|error code: (\w+)[;,)]"
     r"|S3::Errors::(\w+)",
     re.IGNORECASE,

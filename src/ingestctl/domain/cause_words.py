@@ -157,7 +157,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"slow ?down|reduce your request rate|service ?unavailable|internal ?(?:server ?)?error",
             r"please try again|temporarily|overloaded|throttl|too many requests|server not initialized",
-            r"quorum|backend ?down|checksum|hash does not match|content-md5|were not uploaded|no such upload",
+            r"quorum|backend ?down|checksum|does not match what was computed|storage error|service error|backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
             r"specified multipart upload|could not connect|failed to connect|closed before we received",
             r"total bytes expected|resource requested is unread|reading from response stream|bad gateway",
             r"(?:drive|disk)s? (?:is |are )?offline|no drives?|not enough (?:live|volume)",
@@ -179,7 +179,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     # --- the worker itself --------------------------------------------------------------------
     Sign(
         _words(
-            r"\bOOM ?killed\b|oom[-_ ]kill|invoked oom|out of memory|memory cgroup|\bMemoryError\b",
+            r"\bOOM ?killed\b|oom[-_ ]kill|invoked oom|out of memory|memory cgroup|out ?of ?memory|due to memory|\bMemoryError\b",
             r"cannot allocate memory|errno[ :=]*12\b",
             r"worker(?:losterror| exited| was terminated|.{0,40}sent sig(?:kill|term|segv|abrt))",
             r"worker timeout",
@@ -194,7 +194,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"was) (?:lost|low on)",
             r"low on resource|liveness probe failed|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
-            r"can't start new thread|malloc failed|bad_alloc|terminated unexpectedly|taskrun.{0,40}killed",
+            r"can't start new thread|malloc failed|(?:exit|return)(?:ed)?[ _-]?(?:code|status)?.{0,40}\b(?:137|139)\b|bad_alloc|terminated unexpectedly|taskrun.{0,40}killed",
             r"process .{0,60}crashed|worker died",
         ),
         "worker_crashed",
@@ -251,7 +251,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"invalid (?:video|media) file|not an? (?:mp4|webm|media|mpeg)|text/html.{0,30}instead",
             r"unrecognized media|header missing|failed to (?:probe|read frame size|recognize file format)",
             r"not a video file|cannot determine format|only images are available|unsupported media type",
-            r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|is not a video\b",
+            r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:cannot|could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|input) (?:file|stream)|is not a video\b",
             r"no streams? found|could not open codec|does not contain (?:any )?video",
         ),
         "not_media",

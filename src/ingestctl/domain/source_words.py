@@ -28,7 +28,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"will be available|no active streams?|not downloadable yet",
             r"(?:still|being|currently) (?:being )?(?:processed|processing|encoded|transcoded|converted)",
             r"live stream is offline|scheduled|waiting for (?:the )?(?:live|scheduled)|in waiting room",
-            r"hasn.t (?:started|aired)",
+            r"hasn.t (?:started|aired)|not yet available|still (?:be )?(?:uploading|processing)",
         ),
         "invalid_source",
         "yes",
@@ -45,6 +45,12 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "invalid_source",
         "yes",
         guidance=_SOON,
+    ),
+    Sign(
+        _words(r"rate[- ]?limit(?:ed)? (?:reached )?or log ?in|locked behind (?:the |a )?log ?in"),
+        "download_blocked",
+        "after-fix",
+        guidance=_LOGIN,
     ),
     Sign(
         _words(
@@ -75,7 +81,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"\bvpn\b|blocked it (?:in|on)",
             r"(?:available|accessible|viewable|licen[sc]ed) only (?:in|within|to|from)",
             r"only (?:available|accessible|viewable) (?:in|from|within)",
-            r"your (?:country|region|location|territory)|(?:country|region)[- ]?(?:restrict|block)",
+            r"\bin \w+ only\b|your (?:country|region|location|territory)|(?:country|region)[- ]?(?:restrict|block)",
             r"not available (?:in|from) \w+",
         ),
         "download_blocked",
@@ -143,6 +149,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"this video (?:is|has been) (?:private|unavailable|removed|deleted)|private video",
+            r"no such \w+|(?:is|are|was|currently|been) (?:currently |been )?(?:unavailable|not available)",
+            r"does not contain (?:any )?audio|(?:is|are) private\b|no (?:\w+ ){1,4}(?:found|exists?|could be found)",
             r"video unavailable|unsupported url|doesn.t make any sense|doesn.t make any sense|"
             r"no longer available",
             r"account (?:associated|has been).{0,60}terminated|is not a valid url",
@@ -158,8 +166,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"confirm your age|age[- ]?(?:restrict|limit|verif|gate|check|confirm)|inappropriate for some",
             r"nsfw|sensitive|mature|adult|sign in|sign-in|log[- ]?in|logged[- ]in|login|authenticat",
-            r"cookies?\b|credential|password|account|unauthori[sz]ed|registered users|members?[- ]only",
-            r"join this channel|members on|premium|subscri|paid|payment|purchase|rent(?:al|ed)?\b|paywall",
+            r"cookies?\b|credential|password|account|unauthori[sz]ed|registered users|service provider|supporter|have to pay|not free|inaccessible|referer|restricted|rejected|members?[- ]only",
+            r"join this channel|members on|(?:video|content|post|episode|account|it) is locked|premium|subscri|paid|payment|purchase|rent(?:al|ed)?\b|paywall",
             r"pay to|ticket|(?:only|be) (?:available|visible|accessible) (?:to|for)|friends|followers",
             r"have (?:access|permission)|not authori[sz]ed|forbidden",
         ),
@@ -234,7 +242,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(_words(r"invalid data found when processing"), "not_media", "no", weight=1),
     Sign(
         _words(
-            r"conversion failed|@ (?:0x)?[0-9a-f]{6,16}\] .{0,60}(?:invalid argument|generic error)|"
+            r"conversion failed|ffmpeg\w*(?:error|exception)|exited with (?:exit )?code \d.{0,200}ffmpeg|@ (?:0x)?[0-9a-f]{6,16}\] .{0,60}(?:invalid argument|generic error)|"
             r"ff(?:mpeg|probe)\S{0,8} (?:exited|failed|returned|error|died|process)",
             r"postprocess(?:ing|or)|non-zero exit-code",
         ),
@@ -250,7 +258,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"could not (?:extract|find|parse|retrieve|get)",
             r"(?:signature|nsig|n-sig|n challenge|player|javascript).{0,40}(?:fail|unable|error|solv)",
             r"no (?:video )?formats|requested format|please report this issue|confirm you are on the latest",
-            r"unexpected (?:api )?(?:response|error)|extractor(?: error|error)|unable to download",
+            r"unexpected|unable to|failed to|failed:|failed$|could not|cannot|unknown|unrecognized|unsupported|missing|incomplete|empty|expecting|did not get|not supported|unsuccessful|can not|invalid (?:json|response|data|xml)|json|\btokens?\b|extractor(?: error|error)|unable to download",
             r"an extractor error|regex|unsupported (?:player|page|manifest|entity)|unplayable",
             r"no video formats|outdated|latest version",
         ),
