@@ -1,0 +1,272 @@
+# ruff: noqa: D102 - what each method promises is written once, in JobStore (base.py)
+"""Becoming the owner of a job: one short transaction, one owner per video."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from ingestctl.db.base import Claim
+from ingestctl.db.changes import CRASHED, add_event, expire_run, refuse_foreign, set_job
+from ingestctl.db.ids import new_id
+from ingestctl.db.rows import (
+    IS_INGEST,
+    attempt_is_dead,
+    attempt_is_live,
+    job_of,
+    read_status,
+    run_of,
+    status_is,
+    video_of,
+)
+from ingestctl.db.tables import job_events, job_runs, jobs, videos
+from ingestctl.db.types import now, now_plus
+from ingestctl.domain.errors import Busy, Conflict, NotFound
+from ingestctl.domain.job import CLAIMABLE, Lease, Phase, Run, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy.engine import Connection, RowMapping
+
+    from ingestctl.db.transactions import Database
+
+LOCKED_WAIT_S = 1.2
+"""How long a claim by id tries again while another transaction holds the job's row."""
+CANDIDATES = 20
+MAX_SKIPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    owner: str
+    lease_s: float
+    stale_after_s: float
+    max_attempts: int | None = None
+
+
+class _GaveUp:
+    """The job was failed instead of started."""
+
+
+class Claims:
+    """The claiming part of the job store."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def claim(self, job_id: str, *, owner: str, lease_s: float, stale_after_s: float) -> Claim:
+        terms = _Terms(owner, lease_s, stale_after_s)
+        until = time.monotonic() + LOCKED_WAIT_S
+        while True:
+            claimed = self._db.write(lambda c: _by_id(c, job_id, terms))
+            if isinstance(claimed, Claim):
+                return claimed
+            if time.monotonic() > until:
+                raise Busy(f"job {job_id} is being claimed or changed by another process", job_id=job_id)
+            time.sleep(0.1)
+
+    def claim_next(
+        self,
+        *,
+        owner: str,
+        lease_s: float,
+        stale_after_s: float,
+        max_attempts: int,
+        exclude: Sequence[str] = (),
+    ) -> Claim | None:
+        terms = _Terms(owner, lease_s, stale_after_s, max_attempts)
+        skip = set(exclude)
+        for _ in range(MAX_SKIPS):
+            try:
+                got = self._db.write(lambda c: _next(c, terms, skip))
+            except Busy as busy:  # its video was taken between choosing the job and locking it
+                skip.add(busy.job_id or "")
+                continue
+            if not isinstance(got, _GaveUp):
+                return got
+        return None
+
+
+def _by_id(connection: Connection, job_id: str, terms: _Terms) -> Claim | _GaveUp | None:
+    row = _lock(connection, [jobs.c.id == job_id])
+    if row is None:
+        job_type = connection.scalar(sa.select(jobs.c.type).where(jobs.c.id == job_id))
+        if job_type is None:
+            raise NotFound(f"no job has the id {job_id!r}", job_id=job_id)
+        refuse_foreign(job_id, job_type)
+        return None
+    refuse_foreign(job_id, row[jobs.c.type])
+    status = read_status(row[jobs.c.status])
+    if status not in CLAIMABLE:
+        raise Conflict(
+            f"job {job_id} is {row[jobs.c.status]}, not queued, failed or abandoned while running",
+            job_id=job_id,
+        )
+    return _begin(connection, row, terms)
+
+
+def _next(connection: Connection, terms: _Terms, skip: set[str]) -> Claim | _GaveUp | None:
+    """The first claimable job by (queued_at, id), of the queued ones and those whose lease ran out."""
+    not_skipped = [jobs.c.id.not_in(sorted(skip))] if skip else []
+    queued = [IS_INGEST, status_is(Status.QUEUED), ~_video_is_busy(terms.stale_after_s), *not_skipped]
+    abandoned = connection.execute(
+        sa.select(jobs.c.id, jobs.c.queued_at)
+        .join(job_runs, job_runs.c.job_id == jobs.c.id)
+        .where(IS_INGEST, status_is(Status.RUNNING), attempt_is_dead(terms.stale_after_s), *not_skipped)
+        .order_by(jobs.c.queued_at, jobs.c.id)
+        .limit(CANDIDATES)
+    ).all()
+    place = sa.tuple_(jobs.c.queued_at, jobs.c.id)
+    for job_id, queued_at in abandoned:
+        here = sa.tuple_(sa.literal(queued_at, jobs.c.queued_at.type), sa.literal(job_id, jobs.c.id.type))
+        row = _lock(connection, [*queued, place < here])
+        row = row or _lock(connection, [jobs.c.id == job_id, status_is(Status.RUNNING)])
+        if row is not None:
+            return _begin(connection, row, terms)
+    row = _lock(connection, queued)
+    return None if row is None else _begin(connection, row, terms)
+
+
+def _video_is_busy(stale_after_s: float) -> sa.ColumnElement[bool]:
+    other = jobs.alias("other")
+    return (
+        sa.exists()
+        .where(other.c.video_id == jobs.c.video_id, job_runs.c.job_id == other.c.id)
+        .where(other.c.type == IS_INGEST.right, attempt_is_live(stale_after_s))
+        .correlate(jobs)
+    )
+
+
+def _lock(connection: Connection, where: Iterable[sa.ColumnElement[bool]]) -> RowMapping | None:
+    """Lock the first such job and its video, passing over those that others hold locked.
+
+    NO KEY: another service that adds an event to the job only needs its key, and is not in our way.
+    """
+    question = (
+        sa.select(jobs, videos)
+        .join(videos, videos.c.id == jobs.c.video_id)
+        .where(*where)
+        .order_by(jobs.c.queued_at, jobs.c.id)
+        .limit(1)
+        .with_for_update(key_share=True, skip_locked=True, of=[jobs, videos])
+    )
+    return connection.execute(question).mappings().one_or_none()
+
+
+def _begin(connection: Connection, row: RowMapping, terms: _Terms) -> Claim | _GaveUp:
+    """Start the next attempt of a locked job. A statement of its own sees what was committed meanwhile."""
+    job_id, video_id = row[jobs.c.id], row[jobs.c.video_id]
+    attempts = _attempts(connection, job_id, video_id, terms.stale_after_s)
+    _refuse_live(job_id, attempts)
+    for run in attempts:
+        if run.job_id != job_id:
+            _expire_sibling(connection, run, job_id)
+    mine = [run for run in attempts if run.job_id == job_id]
+    expired = [run for run in mine if run.status == "running"]
+    for run in expired:
+        expire_run(connection, job_id, run.id, run.attempt, run.owner)
+    if _crashed_too_often(connection, job_id, mine, terms.max_attempts):
+        _give_up(connection, job_id, mine[-1])
+        return _GaveUp()
+    lease = Lease(
+        job_id, video_id, new_id(), max((r.attempt for r in mine), default=0) + 1, terms.owner, terms.lease_s
+    )
+    job = _start(connection, lease)
+    return Claim(lease, job_of(job), video_of(row, videos), expired[-1] if expired else None)
+
+
+def _attempts(connection: Connection, job_id: str, video_id: str, stale_after_s: float) -> list[Run]:
+    """Every attempt of this job, and the running ones of the video's other ingest jobs."""
+    of_video = sa.select(jobs.c.id).where(jobs.c.video_id == video_id, IS_INGEST)
+    question = (
+        sa.select(job_runs, attempt_is_live(stale_after_s).label("lease_live"))
+        .where(job_runs.c.job_id.in_(of_video))
+        .where(sa.or_(job_runs.c.job_id == job_id, job_runs.c.status == "running"))
+        .order_by(job_runs.c.attempt)
+    )
+    return [run_of(row) for row in connection.execute(question).mappings()]
+
+
+def _refuse_live(job_id: str, attempts: list[Run]) -> None:
+    for run in attempts:
+        if run.lease_live:
+            holder = run.owner or "an older worker"
+            until = f" until {run.lease_expires_at:%H:%M:%S} UTC" if run.lease_expires_at else ""
+            other = "" if run.job_id == job_id else f" (by its other job {run.job_id})"
+            raise Busy(f"job {job_id}: its video is held{other} by {holder}{until}", job_id=job_id)
+
+
+def _expire_sibling(connection: Connection, run: Run, job_id: str) -> None:
+    """End another job's dead attempt on this video, so that its worker cannot wake up beside us."""
+    question = sa.select(jobs.c.status).where(jobs.c.id == run.job_id)
+    status = connection.scalar(question.with_for_update(key_share=True, skip_locked=True))
+    if status is None:
+        raise Busy(f"job {job_id}: its video's other job {run.job_id} is being changed", job_id=job_id)
+    expire_run(connection, run.job_id, run.id, run.attempt, run.owner)
+    if read_status(status) is Status.RUNNING:
+        set_job(connection, run.job_id, status=Status.QUEUED.value, ingestion_phase=None, started_at=None)
+
+
+def _crashed_too_often(connection: Connection, job_id: str, mine: list[Run], limit: int | None) -> bool:
+    if not limit or len(mine) < limit:
+        return False
+    last = mine[-limit:]
+    if not all(run.error_code == CRASHED or run.status == "running" for run in last):
+        return False
+    requeued = sa.select(sa.func.max(job_events.c.created_at)).where(
+        job_events.c.job_id == job_id, job_events.c.event_type == "ingestion.job.requeued"
+    )
+    # An operator who put it back after looking into it wants it tried again.
+    since = connection.scalar(requeued)
+    return since is None or all(run.started_at is not None and run.started_at > since for run in last)
+
+
+def _give_up(connection: Connection, job_id: str, last: Run) -> None:
+    message = (
+        f"the worker crashed in each of the last attempts (up to attempt {last.attempt}); not started again"
+    )
+    set_job(
+        connection,
+        job_id,
+        status=Status.FAILED.value,
+        ingestion_phase=None,
+        finished_at=now(),
+        error_message=message,
+    )
+    payload = {"attempt": last.attempt, "code": CRASHED, "message": message}
+    add_event(connection, job_id, "ingestion.job.failed", payload, last.id)
+
+
+def _start(connection: Connection, lease: Lease) -> RowMapping:
+    connection.execute(
+        job_runs.insert().values(
+            id=lease.run_id,
+            job_id=lease.job_id,
+            attempt=lease.attempt,
+            status="running",
+            started_at=now(),
+            metadata={},
+            created_at=now(),
+            updated_at=now(),
+            lease_owner=lease.owner,
+            lease_expires_at=now_plus(lease.seconds),
+            heartbeat_at=now(),
+        )
+    )
+    values: dict[str, Any] = {
+        "status": Status.RUNNING.value,
+        "ingestion_phase": Phase.DOWNLOADING.value,
+        "started_at": now(),
+        "finished_at": None,
+        "error_message": None,
+        "updated_at": now(),
+    }
+    changed = jobs.update().where(jobs.c.id == lease.job_id).values(values).returning(*jobs.c)
+    row = connection.execute(changed).mappings().one()
+    payload = {"attempt": lease.attempt, "owner": lease.owner, "lease_s": lease.seconds}
+    add_event(connection, lease.job_id, "ingestion.run.started", payload, lease.run_id)
+    return row
