@@ -118,7 +118,15 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         guidance=_BOT,
     ),
     Sign(
+        _words(r"requested format (?:is )?not available|no (?:video )?formats? (?:found|available)"),
+        "download_blocked",
+        "after-fix",
+        guidance=_UPDATE,
+    ),
+    Sign(
         _words(
+            r"no such \w+|(?:is|are|was|currently|been) (?:currently |been )?(?:unavailable|not available)",
+            r"does not contain (?:any )?audio|(?:is|are) private\b|no (?:\w+ ){1,4}(?:found|exists?|could be found)",
             r"private (?:video|post|account|content|playlist|group|profile|show)",
             r"(?:video|post|account|profile|it|track|content|playlist|tweet) (?:is|are) (?:set to )?private",
             r"(?:removed|deleted|taken down|disabled|withdrawn|blocked) (?:by|for|due|because|from|at)",
@@ -149,8 +157,6 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"this video (?:is|has been) (?:private|unavailable|removed|deleted)|private video",
-            r"no such \w+|(?:is|are|was|currently|been) (?:currently |been )?(?:unavailable|not available)",
-            r"does not contain (?:any )?audio|(?:is|are) private\b|no (?:\w+ ){1,4}(?:found|exists?|could be found)",
             r"video unavailable|unsupported url|doesn.t make any sense|doesn.t make any sense|"
             r"no longer available",
             r"account (?:associated|has been).{0,60}terminated|is not a valid url",
