@@ -39,7 +39,7 @@ _COUNTS = re.compile(
 )
 # An Ogg page whose checksum is wrong is dropped, with every packet in it.
 _LOST_PACKET = re.compile(
-    r"Error submitting (?:a )?packet to decoder|Decoding error:|Error while decoding stream|CRC mismatch!"
+    r"Error submitting (?:a )?packet to decoder|Decoding error:|Error while decoding stream|CRC mismatch!|CRC error"
 )
 _DEMUX_DAMAGE = re.compile(
     r"\[in#\d+[^]]*\] \[error\]"
@@ -129,7 +129,7 @@ def arguments(ffmpeg_path: Path, path: Path, stream_index: int, target: Path) ->
         vn=None, sn=None, dn=None,
         acodec="pcm_s16le", ar=SAMPLE_RATE, ac=1,
         map_metadata=-1, map_chapters=-1, bitexact=None, rf64="auto", f="wav",
-    ).global_args("-nostdin", "-hide_banner", "-loglevel", "level+verbose", "-y")  # fmt: skip
+    ).global_args("-nostdin", "-hide_banner", "-loglevel", "repeat+level+verbose", "-y")  # fmt: skip
     return [str(ffmpeg_path), *output.get_args()]
 
 

@@ -134,7 +134,7 @@ def _riff(file: BinaryIO, head: bytes, length: int) -> Declared:
         if flavour != "AVI":
             break
     # The pad byte after an odd chunk is often left out.
-    return Declared("riff", at - 1 if at - 1 == length else at, flavour)
+    return Declared("riff", (at - 1 if at - 1 == length else at) or None, flavour)
 
 
 def _asf(head: bytes) -> Declared:

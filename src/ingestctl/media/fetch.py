@@ -107,8 +107,7 @@ class YtDlpFetcher:
         limits = self._limits
         params: dict[str, Any] = {
             "format": self._format or (f"{BEST}/ba" if self._accept_audio_only else BEST),
-            # A percent sign in the folder's own name must not be read as a template.
-            "outtmpl": {"default": f"{str(folder).replace('%', '%%')}/{_NAME}.%(ext)s"},
+            "outtmpl": {"default": f"{_literal(folder)}/{_NAME}.%(ext)s"},
             "merge_output_format": "mp4/mkv",
             "ffmpeg_location": str(plain_names(self._tools(), into / "bin")),
             "skip_unavailable_fragments": False,
@@ -138,6 +137,11 @@ class YtDlpFetcher:
             # yt-dlp writes its cookie jar back when it closes: give it a copy.
             params["cookiefile"] = str(shutil.copy(self._cookies_file, into / "cookies.txt"))
         return params
+
+
+def _literal(folder: Path) -> str:
+    """A folder's name where yt-dlp expands %-templates and $variables: doubled, they stand for themselves."""
+    return str(folder.absolute()).replace("%", "%%").replace("$", "$$")
 
 
 def _backoff(n: int) -> float:

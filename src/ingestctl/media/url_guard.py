@@ -183,30 +183,37 @@ _installing = threading.Lock()
 _installed = False
 
 
+_start_thread = threading.Thread.start
+
+
 def _install() -> None:
-    """Add the audit hook, once for the process: hooks cannot be removed."""
+    """Add the audit hook, once for the process: hooks cannot be removed.
+
+    Python 3.11 raises no audit event for new threads, so ``Thread.start`` is what hands a guard on.
+    """
     global _installed
     with _installing:
         if not _installed:
             sys.addaudithook(_audit)
+            threading.Thread.start = _start_guarded  # type: ignore[method-assign, assignment]
             _installed = True
 
 
-_EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg", "_thread.start_new_thread"})
+def _start_guarded(thread: threading.Thread) -> None:
+    guard = _GUARDS.get(threading.current_thread())
+    if guard is not None:
+        _GUARDS[thread] = guard
+    _start_thread(thread)
+
+
+_EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
     if event not in _EVENTS or not _GUARDS:
         return
     guard = _GUARDS.get(threading.current_thread())
-    if guard is None:
-        return
-    if event == "_thread.start_new_thread":
-        thread = getattr(args[0], "__self__", None)
-        if not isinstance(thread, threading.Thread):
-            raise SourceRefused("A fetch may not start a thread that cannot be guarded")
-        _GUARDS[thread] = guard
-    elif len(args) > 1 and args[1] is not None:
+    if guard is not None and len(args) > 1 and args[1] is not None:
         guard.connecting(args[0], args[1])
 
 
