@@ -52,7 +52,7 @@ clean: ## Remove everything that make made, the virtual environment included
 	@for candidate in $${PYTHON:-python3.13 python3.12 python3.11 python3 python}; do \
 	    if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	        echo "creating .venv with $$("$$candidate" --version)"; \
-	        exec "$$candidate" -m venv --clear .venv; \
+	        "$$candidate" -m venv --clear .venv && exit 0; rm -rf .venv; exit 1; \
 	    fi; \
 	done; \
 	echo "make: no Python 3.11 or newer with the venv module was found (tried: $${PYTHON:-python3.13, python3.12, python3.11, python3, python})." >&2; \
