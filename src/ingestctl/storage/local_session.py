@@ -12,6 +12,7 @@ import contextlib
 import errno
 import json
 import os
+import threading
 import time
 import uuid
 from datetime import UTC, datetime
@@ -55,6 +56,8 @@ class LocalUploadSession:
         self._stamped = False
         self._closed = False
         self._published: ObjectInfo | None = None
+        # abort may come from another thread, and a closed descriptor's number may be another file's.
+        self._lock = threading.RLock()
         with file_errors(request.ref):
             # A key that cannot be stored shows before its bytes are sent, not after.
             with tree.parent(request.ref, create=True) as (fd, name), contextlib.suppress(FileNotFoundError):
@@ -75,55 +78,62 @@ class LocalUploadSession:
         """See UploadSession."""
         if self._copied:
             raise ValueError("append after append_copy: the copy is the whole object")
-        self._check_alive()
-        with file_errors(self._request.ref):
+        with self._lock, file_errors(self._request.ref):
+            self._check_alive()
             write_all(self._fd, data)
-        self._size += len(data)
+            self._size += len(data)
 
     def append_copy(self, source: ObjectInfo) -> None:
         """See UploadSession."""
         if self._size or self._copied:
             raise ValueError("append_copy must be the first and only append of a session")
-        self._check_alive()
         with open_object(self._tree, source.ref, if_match=source.etag) as (fd, _):
-            with file_errors(self._request.ref):
-                while sent := _copy_some(fd, self._fd):
-                    self._size += sent
-                    self._check_alive()
+            while self._append_from(fd):
+                pass
             if self._size != source.size_bytes or etag_of(os.fstat(fd)) != source.etag:
                 raise ObjectChanged(f"{source.ref} changed while it was being copied")
         self._copied = True
 
+    def _append_from(self, source: int) -> int:
+        with self._lock, file_errors(self._request.ref):
+            self._check_alive()
+            sent = _copy_some(source, self._fd)
+            self._size += sent
+            return sent
+
     def publish(self) -> ObjectInfo:
         """See UploadSession."""
-        if self._published:
+        with self._lock:
+            if self._published is None:
+                self._check_alive()
+                with file_errors(self._request.ref):
+                    self._published = self._publish()
+                self._drop()
             return self._published
-        self._check_alive()
-        ref = self._request.ref
-        with file_errors(ref):
-            if not self._stamped:  # once: a second publish may meet the object this one linked
-                os.utime(self._fd, ns=(now := time.time_ns(), now))
-                self._stamped = True
-            os.fsync(self._fd)
-            status = os.fstat(self._fd)
-            write_record(self._tree, self._request, etag_of(status))
-            self._link(status)
-        self._published = ObjectInfo(
-            ref=ref,
+
+    def _publish(self) -> ObjectInfo:
+        if not self._stamped:  # once: a second publish may meet the object this one linked
+            os.utime(self._fd, ns=(now := time.time_ns(), now))
+            self._stamped = True
+        os.fsync(self._fd)
+        status = os.fstat(self._fd)
+        write_record(self._tree, self._request, etag_of(status))
+        self._link(status)
+        return ObjectInfo(
+            ref=self._request.ref,
             size_bytes=status.st_size,
             etag=etag_of(status),
             modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
             content_type=self._request.content_type,
             metadata=dict(self._request.metadata),
         )
-        self._drop()
-        return self._published
 
     def abort(self) -> None:
         """See UploadSession."""
-        if not self._closed:
-            self._drop()
-            self._tree.prune(self._request.ref)
+        with self._lock:
+            if not self._closed:
+                self._drop()
+                self._tree.prune(self._request.ref)
 
     def _check_alive(self) -> None:
         # Whoever aborts a session unlinks its data file.

@@ -1,0 +1,446 @@
+"""The storage contract, on a folder and on a real S3 server alike."""
+
+from __future__ import annotations
+
+import threading
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ingestctl.domain.artifact import ObjectRef
+from ingestctl.domain.errors import (
+    BucketMissing,
+    ConfigurationError,
+    Conflict,
+    Interrupted,
+    InvalidPayload,
+    ObjectChanged,
+    ObjectExists,
+    ObjectMissing,
+    UploadLost,
+)
+from ingestctl.domain.stop import Stop
+from ingestctl.storage.base import ObjectInfo, Storage, UploadRequest
+from ingestctl.storage.local import LocalStorage
+from ingestctl.storage.open import open_storage, put_file
+from ingestctl.storage.s3 import S3Storage
+from ingestctl.storage.s3_client import S3Options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Case:
+    """One backend, an empty bucket in it, and a way to open the backend again as another worker would."""
+
+    storage: Storage
+    bucket: str
+    again: Callable[[], Storage]
+
+    def ref(self, key: str = "videos/v1/source.mp4") -> ObjectRef:
+        return ObjectRef(self.bucket, key)
+
+    def put(self, key: str, data: bytes, metadata: dict[str, str] | None = None) -> ObjectInfo:
+        session = self.storage.begin(UploadRequest(self.ref(key), "video/mp4", metadata or {}))
+        session.append(data)
+        return session.publish()
+
+    def bytes_of(self, key: str, **options: object) -> bytes:
+        with self.storage.read(self.ref(key), **options) as chunks:  # type: ignore[arg-type]
+            return b"".join(chunks)
+
+    def unfinished(self) -> list[str]:
+        return [upload.ref.key for upload in self.storage.unfinished(self.bucket)]
+
+
+@pytest.fixture(params=["folder", "s3"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    if request.param == "folder":
+        storage: Storage = LocalStorage(tmp_path)
+        storage.ensure_bucket("bucket")
+        yield Case(storage, "bucket", lambda: LocalStorage(tmp_path))
+        return
+    server = request.getfixturevalue("s3_server")
+    options = S3Options(server.endpoint, access_key=server.access, secret_key=server.secret)
+    storage = S3Storage(options)
+    yield Case(storage, request.getfixturevalue("s3_bucket"), lambda: S3Storage(options))
+    storage.close()
+
+
+def test_what_is_published_is_what_is_read(case: Case) -> None:
+    data = bytes(range(256)) * 100
+    session = case.storage.begin(UploadRequest(case.ref(), "video/webm", {"run-id": "r1"}))
+    session.append(data[:1000])
+    session.append(b"")
+    session.append(data[1000:])
+    assert session.size_bytes == len(data)
+    assert case.storage.stat(case.ref()) is None, "nothing is visible before publish"
+    assert case.unfinished() == [case.ref().key]
+
+    info = session.publish()
+
+    assert (info.ref, info.size_bytes, info.content_type) == (case.ref(), len(data), "video/webm")
+    assert info.metadata == {"run-id": "r1"}
+    assert case.again().stat(case.ref()) == info
+    assert session.publish() == info, "publishing again is a no-op"
+    assert case.bytes_of(case.ref().key) == data
+    assert case.unfinished() == []
+    session.abort()
+    assert case.bytes_of(case.ref().key) == data, "abort after publish removes nothing"
+
+
+def test_several_parts_arrive_in_order(case: Case) -> None:
+    blocks = [bytes([n]) * (7 * MIB + n) for n in range(7)]  # parts are 16 MiB: boundaries fall inside
+    session = case.storage.begin(UploadRequest(case.ref(), "video/mp4"))
+    for block in blocks:
+        session.append(block)
+    assert session.publish().size_bytes == sum(map(len, blocks))
+    assert case.bytes_of(case.ref().key) == b"".join(blocks)
+
+
+def test_an_empty_object(case: Case) -> None:
+    info = case.storage.begin(UploadRequest(case.ref(), "text/plain")).publish()
+    assert info.size_bytes == 0
+    assert case.bytes_of(case.ref().key) == b""
+    assert case.storage.copy(info, UploadRequest(case.ref("copy"), "text/plain")).size_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "expected"),
+    [
+        (0, None, "0123456789"),
+        (3, 4, "3456"),
+        (8, 100, "89"),
+        (0, 0, ""),
+        (10, None, ""),
+        (99, 5, ""),
+        (9, 1, "9"),
+    ],
+)
+def test_ranged_reads(case: Case, start: int, length: int | None, expected: str) -> None:
+    case.put("k", b"0123456789")
+    assert case.bytes_of("k", start=start, length=length) == expected.encode()
+
+
+def test_reads_are_conditional(case: Case) -> None:
+    info = case.put("k", b"one")
+    assert case.bytes_of("k", if_match=info.etag) == b"one"
+    with pytest.raises(ObjectChanged):
+        case.bytes_of("k", if_match="0" * 32)
+    with pytest.raises(ObjectMissing):
+        case.bytes_of("other")
+
+
+def test_reading_stops_early_without_harm(case: Case) -> None:
+    case.put("k", b"x" * (5 * MIB))
+    for _ in range(15):  # more than the connection pool holds
+        with case.storage.read(case.ref("k")) as chunks:
+            assert 0 < len(next(chunks)) <= MIB
+
+
+def test_a_second_publish_is_refused_and_the_first_stays(case: Case) -> None:
+    first = case.put("k", b"first")
+    session = case.storage.begin(UploadRequest(case.ref("k"), "video/mp4"))
+    session.append(b"second")
+    with pytest.raises(ObjectExists):
+        session.publish()
+    assert case.bytes_of("k") == b"first"
+    assert case.storage.stat(case.ref("k")) == first
+    assert case.unfinished() == [], "the loser leaves no upload behind"
+
+
+def test_one_of_eight_racing_writers_wins(case: Case) -> None:
+    for round_number in range(3):
+        key = f"race/{round_number}"
+        barrier = threading.Barrier(8)
+
+        def write(name: int, key: str = key, barrier: threading.Barrier = barrier) -> int | None:
+            session = case.storage.begin(UploadRequest(case.ref(key), "video/mp4"))
+            session.append(b"%d" % name * 1000)
+            barrier.wait()
+            try:
+                session.publish()
+            except ObjectExists:
+                return None
+            return name
+
+        with ThreadPoolExecutor(8) as pool:
+            winners = [name for name in pool.map(write, range(8)) if name is not None]
+        assert len(winners) == 1
+        assert case.bytes_of(key) == b"%d" % winners[0] * 1000
+        assert case.unfinished() == []
+
+
+def test_a_zombie_cannot_publish_after_a_takeover(case: Case) -> None:
+    zombie = case.storage.begin(UploadRequest(case.ref(), "video/mp4"))
+    zombie.append(b"old" * 1000)
+    successor = case.again()
+    [upload] = successor.unfinished(case.bucket, "videos/")
+    assert upload.upload_id == zombie.upload_id
+    assert successor.abort(upload) is True
+    successor.abort(upload)  # again is harmless (a server may say that it did it)
+    assert successor.abort(replace(upload, upload_id="0" * 32)) is False
+
+    with pytest.raises(UploadLost):  # noqa: PT012 - either call may notice
+        zombie.append(b"more")
+        zombie.publish()
+    assert case.storage.stat(case.ref()) is None
+    assert case.unfinished() == []
+    zombie.abort()
+
+    late = case.storage.begin(UploadRequest(case.ref(), "video/mp4"))
+    late.append(b"x" * (20 * MIB))
+    for left in successor.unfinished(case.bucket):
+        successor.abort(left)
+    assert case.put(case.ref().key, b"new").size_bytes == 3
+    with pytest.raises((UploadLost, ObjectExists)):
+        late.publish()
+    assert case.bytes_of(case.ref().key) == b"new"
+
+
+def test_abort_is_idempotent_and_final(case: Case) -> None:
+    session = case.storage.begin(UploadRequest(case.ref(), "video/mp4"))
+    session.append(b"x" * (20 * MIB))
+    session.abort()
+    session.abort()
+    for use in (lambda: session.append(b"x"), session.publish):
+        with pytest.raises(UploadLost):
+            use()
+    assert case.unfinished() == []
+    assert case.storage.stat(case.ref()) is None
+
+
+def test_abort_from_another_thread_stops_an_append(case: Case) -> None:
+    session = case.storage.begin(UploadRequest(case.ref(), "video/mp4"))
+    started = threading.Event()
+
+    def append() -> None:
+        while True:
+            session.append(b"x" * MIB)
+            started.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        appending = pool.submit(append)
+        started.wait(10)
+        session.abort()
+        with pytest.raises(UploadLost):
+            appending.result(20)
+    assert case.storage.stat(case.ref()) is None
+    assert case.unfinished() == []
+
+
+def test_copy_is_whole_create_once_and_conditional(case: Case) -> None:
+    source = case.put("from", b"abc" * 1000, {"a": "source"})
+    copied = case.storage.copy(source, UploadRequest(case.ref("to"), "audio/wav", {"b": "target"}))
+    assert (copied.size_bytes, copied.content_type, copied.metadata) == (3000, "audio/wav", {"b": "target"})
+    assert case.bytes_of("to") == b"abc" * 1000
+
+    with pytest.raises(ObjectExists):
+        case.storage.copy(source, UploadRequest(case.ref("to"), "audio/wav"))
+    with pytest.raises(ObjectChanged):
+        case.storage.copy(replace(source, etag="0" * 32), UploadRequest(case.ref("new"), "audio/wav"))
+    gone = replace(source, ref=case.ref("nowhere"))
+    with pytest.raises(ObjectMissing):
+        case.storage.copy(gone, UploadRequest(case.ref("new"), "audio/wav"))
+    assert case.bytes_of("to") == case.bytes_of("from") == b"abc" * 1000
+    assert case.storage.stat(case.ref("new")) is None
+    assert case.unfinished() == []
+
+
+def test_a_copy_is_the_whole_of_its_session(case: Case) -> None:
+    source = case.put("from", b"abc")
+    session = case.storage.begin(UploadRequest(case.ref("to"), "video/mp4"))
+    session.append_copy(source)
+    with pytest.raises(ValueError, match="append_copy"):
+        session.append(b"x")
+    with pytest.raises(ValueError, match="first"):
+        session.append_copy(source)
+    session.abort()
+
+
+def test_delete_takes_only_the_object_that_was_looked_at(case: Case) -> None:
+    info = case.put("k", b"one")
+    with pytest.raises(ObjectChanged):
+        case.storage.delete(case.ref("k"), if_match="0" * 32)
+    assert case.bytes_of("k") == b"one"
+    assert case.storage.delete(case.ref("k"), if_match=info.etag) is True
+    assert case.storage.stat(case.ref("k")) is None
+    assert case.storage.delete(case.ref("k"), if_match=info.etag) is False
+
+    second = case.put("k", b"two")
+    with pytest.raises(ObjectChanged):
+        case.storage.delete(case.ref("k"), if_match=info.etag)
+    assert case.bytes_of("k") == b"two"
+    assert second.etag != info.etag
+    assert case.unfinished() == []
+
+
+KEYS = [
+    "with space/ü/日本 🎬.mp4",
+    "per%20cent%2Fx",
+    "plus+plus&amp;=?#",
+    "-dash/--version",
+    "quote'\"`$(x);|",
+    "/".join(["k" * 199] * 5),
+    "dots..inside/...x",
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_odd_keys(case: Case, key: str) -> None:
+    info = case.put(key, key.encode())
+    assert case.bytes_of(key) == key.encode()
+    assert [found.ref.key for found in case.storage.list_objects(case.bucket)] == [key]
+    assert next(case.storage.list_objects(case.bucket, key)).etag == info.etag
+    copied = case.storage.copy(info, UploadRequest(case.ref("copy"), "x/y"))
+    assert copied.size_bytes == info.size_bytes
+    begun = case.storage.begin(UploadRequest(case.ref(key + "2"), "x/y"))
+    [upload] = case.storage.unfinished(case.bucket, key[:5])
+    assert upload.ref.key == key + "2"
+    begun.abort()
+    assert case.storage.delete(case.ref(key), if_match=info.etag)
+
+
+@pytest.mark.parametrize("key", ["", "/abs", "a//b", "../x", "a/../../x", "a/./b", "nul\0", "k" * 1025])
+def test_keys_that_name_no_object_are_refused(case: Case, key: str) -> None:
+    with pytest.raises(InvalidPayload):
+        case.storage.begin(UploadRequest(case.ref(key), "x/y"))
+    assert list(case.storage.list_objects(case.bucket)) == []
+
+
+def test_a_key_segment_longer_than_a_file_name(case: Case) -> None:
+    key = f"a/{'x' * 256}/b"
+    try:
+        case.put(key, b"x")
+    except InvalidPayload as error:
+        assert "x" * 256 in str(error)  # noqa: PT017 - a folder refuses it, S3 takes it
+    else:
+        assert case.bytes_of(key) == b"x"
+
+
+def test_a_key_below_another_key_never_harms_it(case: Case) -> None:
+    case.put("a", b"a")
+    case.put("b/c", b"c")
+    for key in ("a/x", "b"):
+        try:
+            case.put(key, b"new")
+        except Conflict as error:
+            assert key in error.message  # noqa: PT017 - some backends can hold both
+        else:
+            assert case.bytes_of(key) == b"new"
+    assert (case.bytes_of("a"), case.bytes_of("b/c")) == (b"a", b"c")
+    assert case.storage.stat(case.ref("a/y")) is None
+
+
+def test_metadata_of_any_script(case: Case) -> None:
+    metadata = {
+        "run-id": "r-1",
+        "title": "Тест — ü 🎬",
+        "spaced": " x ",
+        "looks": "=?UTF-8?B?eA==?=",
+        "empty": "",
+    }
+    case.put("k", b"x", metadata)
+    found = case.storage.stat(case.ref("k"))
+    assert found is not None
+    assert found.metadata == metadata
+
+
+def test_listing_is_ordered_paged_and_resumable(case: Case) -> None:
+    keys = [f"p/{n:04d}/x" for n in range(1100)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: case.put(key, b"x"), keys))
+    case.put("q", b"xy")
+    assert [found.ref.key for found in case.storage.list_objects(case.bucket, "p/")] == keys
+    assert [found.ref.key for found in case.storage.list_objects(case.bucket)] == [*keys, "q"]
+    after = case.storage.list_objects(case.bucket, "p/", start_after="p/1049/x")
+    assert [found.ref.key for found in after] == keys[1050:]
+    assert [found.ref.key for found in case.storage.list_objects(case.bucket, "p/109")] == keys[1090:]
+    last = list(case.storage.list_objects(case.bucket, "q"))
+    assert last == [replace(case.storage.stat(case.ref("q")), content_type=None, metadata=None)]
+
+
+def test_a_missing_bucket_is_said_everywhere(case: Case) -> None:
+    nowhere = ObjectRef("no-such-bucket", "k")
+    info = replace(case.put("k", b"x"), ref=nowhere)
+    storage = case.storage
+    calls: list[Callable[[], object]] = [
+        lambda: storage.begin(UploadRequest(nowhere, "x/y")),
+        lambda: storage.stat(nowhere),
+        lambda: storage.read(nowhere).__enter__(),
+        lambda: storage.delete(nowhere, if_match="x"),
+        lambda: list(storage.list_objects("no-such-bucket")),
+        lambda: list(storage.unfinished("no-such-bucket")),
+        lambda: storage.copy(info, UploadRequest(case.ref("to"), "x/y")),
+    ]
+    for call in calls:
+        with pytest.raises(BucketMissing):
+            call()
+    [finding] = storage.check("no-such-bucket")
+    assert (finding.id, finding.ok) == ("bucket", False)
+    assert "init" in finding.hint
+
+
+def test_buckets_are_made_once(case: Case) -> None:
+    name = f"made-{case.bucket}"
+    assert case.storage.ensure_bucket(name) is True
+    assert case.storage.ensure_bucket(name) is False
+    assert list(case.storage.list_objects(name)) == []
+
+
+def test_check_finds_a_good_bucket_good_and_leaves_nothing(case: Case) -> None:
+    findings = case.storage.check(case.bucket)
+    assert {f.id for f in findings} >= {"bucket", "write-read-delete", "conditional-create"}
+    assert all(f.ok for f in findings)
+    assert list(case.storage.list_objects(case.bucket)) == []
+    assert case.unfinished() == []
+
+
+def test_a_presigned_url_reads_the_object_with_a_plain_client(case: Case) -> None:
+    case.put("a b/ü%.mp4", b"presigned")
+    url = case.storage.presign(case.ref("a b/ü%.mp4"), expires_s=60)
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        assert reply.read() == b"presigned"
+
+
+def test_put_file_streams_reports_and_stops(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / "source.bin"
+    path.write_bytes(b"ab" * (2 * MIB))
+    seen: list[int] = []
+    info = put_file(case.storage, UploadRequest(case.ref("f"), "x/y"), path, Stop(), seen.append)
+    assert info.size_bytes == seen[-1] == 4 * MIB
+    assert seen == sorted(seen)
+
+    stop = Stop()
+    request = UploadRequest(case.ref("g"), "x/y")
+    with pytest.raises(Interrupted):
+        put_file(case.storage, request, path, stop, lambda _: stop.ask(Interrupted("stop")))
+    assert case.storage.stat(case.ref("g")) is None
+    assert case.unfinished() == []
+
+
+def test_close_is_idempotent(case: Case) -> None:
+    storage = case.again()
+    storage.stat(case.ref())
+    storage.close()
+    storage.close()
+
+
+def test_open_storage_reads_urls(tmp_path: Path) -> None:
+    folder = open_storage(f"{tmp_path.as_uri()}/with%20space", s3=S3Options())
+    assert (folder.provider, folder.url) == ("filesystem", f"{tmp_path.as_uri()}/with%20space")
+    assert open_storage("s3://", s3=S3Options()).provider == "s3"
+    private = S3Options("http://user:pw@minio:9000", secret_key="s3cret")
+    assert open_storage("s3://", s3=private).provider == "minio"
+    assert "pw" not in open_storage("s3://", s3=private).url
+    assert "s3cret" not in repr(private)
+    for url in ("", "file:relative", "file://host/x", "s3://bucket", "ftp://x", "/plain/path"):
+        with pytest.raises(ConfigurationError, match=url or "''"):
+            open_storage(url, s3=S3Options())
