@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ SIDES: tuple[tuple[Side, re.Pattern[str]], ...] = (
         words(
             r"botocore|boto3|s3transfer|\bs3 ?error\b|S3Exception|minio|when calling the \w+ operation",
             r"endpoint url: ?\"|<error><code>|<code>\w+</code>|x-amz-|swiftclient|radosgw|seaweedfs",
-            r"s3 operation failed|api error \w+: |cloud\.storage|AWSError|\bgoogle\.?apis?\b|google\.cloud|backend ?error|\bstorage error\b",
+            r"s3 operation failed|api error \w+: |multipart ?upload|AWS HTTP|\bAws\\+S3|"
+            r"\ba client error \(|(?:Put|Get|Head|Copy|Upload)(?:Object|Part|Bucket)\b|cloud\.storage|"
+            r"AWSError|\bgoogle\.?apis?\b|google\.cloud|backend ?error|\bstorage error\b",
         ),
     ),
     (
@@ -105,21 +108,21 @@ SOURCE_STATUS: dict[int, tuple[str, Retryable]] = {
     529: ("rate_limited", "yes"),
 }
 
+_REASONS = "|".join(re.escape(status.phrase) for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST)
+
 # A status counts only beside words that say it is one: "403" alone may be a byte count.
 HTTP_STATUS = re.compile(
     r"(?:\bhttp(?:s|/\d(?:\.\d)?)?(?:[ _-]?(?:error|status|code|response))?(?:[ _-]code)?"
     r"|\bserver returned|\bstatus(?:[ _-]?code)?|\bresponse(?:[ _-]code)?|<httperror|\btoo many"
     r"|\b(?:backend )?error(?: code)?|\breturned error:?|\breturned|\bunexpected response)[\s:=('\"\[]{0,4}"
     r"([45]\d\d)\b(?! (?:bytes|kb|mb|frames|ms|s)\b)"
-    r"|\b([45]\d\d)(?:\s|: )(?:client error|server error|forbidden|not found|gone\b|too many requests"
-    r"|unauthorized|bad gateway|service (?:temporarily )?unavailable|internal server error"
-    r"|gateway time-?out|unavailable for legal|insufficient storage|slow down|precondition failed)",
+    rf"|\b([45]\d\d)(?:\s|: )(?:client error|server error|slow down|service temporarily|{_REASONS})",
     re.IGNORECASE,
 )
 
 # The code as botocore, raw XML, minio-py and the Go and Java SDKs print it.
 S3_CODE = re.compile(
-    r"error (?:occurred )?\((\w+)\) (?:occurred )?when calling the"
+    r"error (?:occurred )?\((\w+)\)(?: occurred)?(?: when calling the|:)"
     r"|<code>\s?(\w+)\s?</code>"
     r"|\bcode ?[:=] ?(\w+), ?(?:message|resource|request)"
     r"|\bapi error (\w+):|AWSError '(\w+)'"

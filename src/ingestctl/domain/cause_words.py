@@ -26,7 +26,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"(?:disk|drive|device|volume|partition) (?:is )?full\b|SQLITE_FULL",
             r"insufficient (?:disk )?(?:space|storage)|storage ?full|minimum free (?:disk|drive)",
             r"sqlstate[\s:=(]{0,3}53100|bucket quota|quota of the bucket|ephemeral[- ](?:local )?storage",
-            r"no (?:free|writable) volumes|disk ?pressure|exceeded its quota.{0,40}storage",
+            r"no (?:free|writable) volumes|low (?:on )?disk|flood[- ]stage|(?:no free|out of) inodes|"
+            r"disk space (?:is )?(?:low|exhausted)|disk ?pressure|exceeded its quota.{0,40}storage",
         ),
         "disk_full",
         "after-fix",
@@ -138,7 +139,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"bucket \S{1,80} (?:does not exist|not found)|permanentredirect|must be addressed using",
             r"preconditionfailed|pre-conditions you specified|entitytoolarge|methodnotallowed|invalidpart\b",
             r"object (?:is )?(?:locked|immutable)|\bworm\b|ssl validation failed|certificate",
-            r"unsupported configuration|invalid_grant|badrequest|authorizationheadermalformed",
+            r"unsupported configuration|invalid_grant|exceeded (?:total|the (?:max|allowed))|too large|"
+            r"maximum allowed|does not have .{0,60}access|badrequest|authorizationheadermalformed",
             r"region .{0,30}is wrong",
         ),
         "storage_error",
@@ -157,7 +159,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"slow ?down|reduce your request rate|service ?unavailable|internal ?(?:server ?)?error",
             r"please try again|temporarily|overloaded|throttl|too many requests|server not initialized",
-            r"quorum|backend ?down|checksum|does not match what was computed|storage error|service error|backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
+            r"quorum|backend ?down|checksum|does not match what was computed|storage error|service error|"
+            r"backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
             r"specified multipart upload|could not connect|failed to connect|closed before we received",
             r"total bytes expected|resource requested is unread|reading from response stream|bad gateway",
             r"(?:drive|disk)s? (?:is |are )?offline|no drives?|not enough (?:live|volume)",
@@ -179,7 +182,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     # --- the worker itself --------------------------------------------------------------------
     Sign(
         _words(
-            r"\bOOM ?killed\b|oom[-_ ]kill|invoked oom|out of memory|memory cgroup|out ?of ?memory|due to memory|\bMemoryError\b",
+            r"\bOOM ?killed\b|oom[-_ ]kill|invoked oom|out of memory|memory cgroup|out ?of ?memory|"
+            r"due to memory|\bMemoryError\b",
             r"cannot allocate memory|errno[ :=]*12\b",
             r"worker(?:losterror| exited| was terminated|.{0,40}sent sig(?:kill|term|segv|abrt))",
             r"worker timeout",
@@ -192,9 +196,11 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"free\(\): invalid|corrupted (?:size|double)|crashloopbackoff|restarting failed container",
             r"pod .{0,80}(?:evicted|was preempted)|\bpods? .{0,60}evicted|reason: {0,20}evicted|node (?:is|"
             r"was) (?:lost|low on)",
-            r"low on resource|liveness probe failed|lease expired|(?:missed|no|lost) heartbeat|"
+            r"low on resource|(?:liveness|startup) probe|TimeLimitExceeded|panic: (?:runtime|assertion)|"
+            r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
-            r"can't start new thread|malloc failed|(?:exit|return)(?:ed)?[ _-]?(?:code|status)?.{0,40}\b(?:137|139)\b|bad_alloc|terminated unexpectedly|taskrun.{0,40}killed",
+            r"can't start new thread|malloc failed|(?:exit|return)(?:ed)?[ _-]?(?:code|"
+            r"status)?.{0,40}\b(?:137|139)\b|bad_alloc|terminated unexpectedly|taskrun.{0,40}killed",
             r"process .{0,60}crashed|worker died",
         ),
         "worker_crashed",
@@ -223,7 +229,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|no such filter",
             r"not recognized as an internal or external|command not found|exec format error",
             r"executable file not found|error while loading shared libraries|cannot open shared object|glibc",
-            r"modulenotfounderror|no module named|cannot import name|importerror|dyld: |dll load failed",
+            r"spawn \S+ ENOENT|winerror 2\b|modulenotfounderror|no module named|cannot import name|"
+            r"importerror|dyld: |dll load failed",
             r"ffmpeg not found|trying to load library",
         ),
         "configuration",
@@ -249,9 +256,13 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"not a (?:valid )?(?:video|media|audio|mp4|webm|riff)\b|does not look like a (?:video|media)",
             r"unexpected content.?type|is not media|looks like (?:html|an? (?:image|web))|no decodable",
             r"invalid (?:video|media) file|not an? (?:mp4|webm|media|mpeg)|text/html.{0,30}instead",
-            r"unrecognized media|header missing|failed to (?:probe|read frame size|recognize file format)",
+            r"unrecognized media|header missing|(?:file|video|media) (?:is |may be |seems )?(?:corrupt|"
+            r"damaged)|read the first frame|not a supported (?:file|format|video)|format not recogni|"
+            r"failed to (?:probe|read frame size|recognize file format)",
             r"not a video file|cannot determine format|only images are available|unsupported media type",
-            r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:cannot|could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|input) (?:file|stream)|is not a video\b",
+            r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:cannot|"
+            r"could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|"
+            r"input) (?:file|stream)|is not a video\b",
             r"no streams? found|could not open codec|does not contain (?:any )?video",
         ),
         "not_media",

@@ -81,7 +81,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"\bvpn\b|blocked it (?:in|on)",
             r"(?:available|accessible|viewable|licen[sc]ed) only (?:in|within|to|from)",
             r"only (?:available|accessible|viewable) (?:in|from|within)",
-            r"\bin \w+ only\b|your (?:country|region|location|territory)|(?:country|region)[- ]?(?:restrict|block)",
+            r"\bin \w+ only\b|your (?:country|region|location|territory)|(?:country|"
+            r"region)[- ]?(?:restrict|block)",
             r"not available (?:in|from) \w+",
         ),
         "download_blocked",
@@ -126,7 +127,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"no such \w+|(?:is|are|was|currently|been) (?:currently |been )?(?:unavailable|not available)",
-            r"does not contain (?:any )?audio|(?:is|are) private\b|no (?:\w+ ){1,4}(?:found|exists?|could be found)",
+            r"does not contain (?:any )?audio|(?:is|are) private\b|no (?:\w+ ){1,4}(?:found|exists?|"
+            r"could be found)",
             r"private (?:video|post|account|content|playlist|group|profile|show)",
             r"(?:video|post|account|profile|it|track|content|playlist|tweet) (?:is|are) (?:set to )?private",
             r"(?:removed|deleted|taken down|disabled|withdrawn|blocked) (?:by|for|due|because|from|at)",
@@ -172,8 +174,10 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"confirm your age|age[- ]?(?:restrict|limit|verif|gate|check|confirm)|inappropriate for some",
             r"nsfw|sensitive|mature|adult|sign in|sign-in|log[- ]?in|logged[- ]in|login|authenticat",
-            r"cookies?\b|credential|password|account|unauthori[sz]ed|registered users|service provider|supporter|have to pay|not free|inaccessible|referer|restricted|rejected|members?[- ]only",
-            r"join this channel|members on|(?:video|content|post|episode|account|it) is locked|premium|subscri|paid|payment|purchase|rent(?:al|ed)?\b|paywall",
+            r"cookies?\b|credential|password|account|unauthori[sz]ed|registered users|service provider|"
+            r"supporter|have to pay|not free|inaccessible|referer|restricted|rejected|members?[- ]only",
+            r"join this channel|members on|(?:video|content|post|episode|account|it) is locked|premium|"
+            r"subscri|paid|payment|purchase|rent(?:al|ed)?\b|paywall",
             r"pay to|ticket|(?:only|be) (?:available|visible|accessible) (?:to|for)|friends|followers",
             r"have (?:access|permission)|not authori[sz]ed|forbidden",
         ),
@@ -212,7 +216,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"(?:environment variable|setting)s? .{0,60}(?:not set|missing|required|unknown)|netscape format",
             r"cookies? database|cookies? file|improperlyconfigured|invalid (?:value|choice) for",
             r"unrecognized arguments|missing required (?:option|argument|setting)",
-            r"no supported javascript runtime|unknown setting|cannot be used without|ca certificates",
+            r"no supported javascript runtime|unknown setting|address already in use|"
+            r"keyerror: ['\"][A-Z][A-Z0-9_]{3,40}['\"]|cannot be used without|ca certificates",
             r"parameter validation failed|mount(?:ing|volume).{0,40}fail|imagepullbackoff|errimagepull",
             r"createcontainerconfigerror|couldn.t find key|secret \"[^\"]{0,80}\" not found|configmap \"",
         ),
@@ -248,12 +253,34 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(_words(r"invalid data found when processing"), "not_media", "no", weight=1),
     Sign(
         _words(
-            r"conversion failed|ffmpeg\w*(?:error|exception)|exited with (?:exit )?code \d.{0,200}ffmpeg|@ (?:0x)?[0-9a-f]{6,16}\] .{0,60}(?:invalid argument|generic error)|"
+            r"conversion failed|ffmpeg\w*(?:error|exception)|exited with (?:exit )?code \d.{0,200}ffmpeg|"
+            r"@ (?:0x)?[0-9a-f]{6,16}\] .{0,60}(?:invalid argument|generic error)|"
             r"ff(?:mpeg|probe)\S{0,8} (?:exited|failed|returned|error|died|process)",
             r"postprocess(?:ing|or)|non-zero exit-code",
         ),
         "audio_extraction_failed",
         "after-fix",
+        weight=1,
+    ),
+    # --- an exception's class, where its words are not known --------------------------------------
+    Sign(
+        _words(r"(?:operational|programming|integrity|interface|internal|database|data)error\b|\bFATAL: "),
+        "database_error",
+        "after-fix",
+        where="database",
+        weight=1,
+    ),
+    Sign(
+        _words(r"clienterror|s3 ?error|s3\w*exception|responseerror|uploadfailed|failed to (?:upload|copy)"),
+        "storage_error",
+        "after-fix",
+        where="storage",
+        weight=1,
+    ),
+    Sign(
+        _words(r"requests\.exceptions\.\w+|urllib3?\.(?:exceptions|error)\.\w+|http\.client\.\w+"),
+        "download_timeout",
+        "yes",
         weight=1,
     ),
     # --- the extractor is too old: only when nothing better was said ----------------------------
@@ -264,7 +291,10 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"could not (?:extract|find|parse|retrieve|get)",
             r"(?:signature|nsig|n-sig|n challenge|player|javascript).{0,40}(?:fail|unable|error|solv)",
             r"no (?:video )?formats|requested format|please report this issue|confirm you are on the latest",
-            r"unexpected|unable to|failed to|failed:|failed$|could not|cannot|unknown|unrecognized|unsupported|missing|incomplete|empty|expecting|did not get|not supported|unsuccessful|can not|invalid (?:json|response|data|xml)|json|\btokens?\b|extractor(?: error|error)|unable to download",
+            r"unexpected|unable to|failed to|failed:|failed$|could not|cannot|unknown|unrecognized|"
+            r"unsupported|missing|incomplete|empty|expecting|did not get|not supported|unsuccessful|"
+            r"can not|invalid (?:json|response|data|xml)|json|\btokens?\b|extractor(?: error|error)|"
+            r"unable to download",
             r"an extractor error|regex|unsupported (?:player|page|manifest|entity)|unplayable",
             r"no video formats|outdated|latest version",
         ),
