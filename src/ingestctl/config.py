@@ -103,7 +103,6 @@ class Settings(BaseSettings):
     cookies_file: Path | None = Field(None, validation_alias=_names("INGESTCTL_COOKIES_FILE"))
     proxy: SecretStr | None = Field(None, validation_alias=_names("INGESTCTL_PROXY"))
     accept_audio_only: bool = Field(False, validation_alias=_names("INGESTCTL_ACCEPT_AUDIO_ONLY"))
-    max_decode_errors: int = Field(0, ge=0, validation_alias=_names("INGESTCTL_MAX_DECODE_ERRORS"))
 
     scratch_dir: Path | None = Field(None, validation_alias=_names("INGESTCTL_SCRATCH_DIR"))
     min_free_bytes: ByteSize = Field(

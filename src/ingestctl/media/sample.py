@@ -21,9 +21,17 @@ def make_sample(tools: Tools, path: Path, stop: Stop, *, seconds: int = 10) -> N
     picture = ffmpeg.input(f"testsrc2=size=320x180:rate=25:duration={seconds}", f="lavfi")
     tone = ffmpeg.input(f"sine=frequency=440:sample_rate=44100:duration={seconds}", f="lavfi")
     output = ffmpeg.output(
-        picture, tone, f"file:{path.absolute()}", vcodec="mpeg4", acodec="aac", movflags="+faststart", shortest=None
+        picture,
+        tone,
+        f"file:{path.absolute()}",
+        vcodec="mpeg4",
+        acodec="aac",
+        movflags="+faststart",
+        shortest=None,
     )
     argv = [str(tools.ffmpeg), "-v", "error", "-y", *output.get_args()]
     done = process.run(argv, deadline_s=60, stop=stop, cwd=path.parent)
     if done.returncode:
-        raise ToolMissing(f"{tools.ffmpeg} could not make a sample video", evidence=done.stderr_tail)
+        raise ToolMissing(
+            f"{tools.ffmpeg} could not make a sample video", evidence="\n".join(done.stderr_tail)
+        )

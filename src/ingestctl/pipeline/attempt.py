@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ingestctl.db.base import Claim
     from ingestctl.domain.stop import Stop
     from ingestctl.media.base import AudioTrack
+    from ingestctl.pipeline.journal import Journal
     from ingestctl.pipeline.ownership import Ownership
     from ingestctl.pipeline.services import Services
 
@@ -59,9 +60,16 @@ class Attempt:
     """The work of one claimed attempt. Owns nothing beyond it: scratch, lease and stop are given."""
 
     def __init__(
-        self, services: Services, claim: Claim, ownership: Ownership, scratch: Path, stop: Stop
+        self,
+        services: Services,
+        journal: Journal,
+        claim: Claim,
+        ownership: Ownership,
+        scratch: Path,
+        stop: Stop,
     ) -> None:
         self._services = services
+        self._journal = journal
         self._claim = claim
         self._lease = claim.lease
         self._own = ownership
@@ -209,9 +217,7 @@ class Attempt:
         with ThreadPoolExecutor(1, thread_name_prefix="original") as pool:
             original: Future[None] = pool.submit(got.settle)
             try:
-                track = self._services.media.extract_audio(
-                    got.path, got.probe, self._scratch / "audio.wav", self._stop
-                )
+                track = self._services.media.extract_audio(got.path, got.probe, self._scratch, self._stop)
                 audio = self._upload_audio(spec, track, kept, stack)
             except BaseException:
                 got.cancel()  # or leaving the pool would wait for the whole upload
@@ -238,7 +244,7 @@ class Attempt:
             raise Conflict(
                 f"the audio kept under {kept.info.ref} is {difference:.1f} s away from the original just "
                 "fetched, so it belongs to other media; it was left as it is",
-                hint="The source has changed. Quarantine the old audio with `ingestctl cleanup JOB`, then retry.",
+                hint="The source changed: quarantine the old audio (`ingestctl cleanup JOB`), then retry.",
             )
 
     # --- store
@@ -310,7 +316,7 @@ class Attempt:
                 storage_ref=storage_ref(video, options.provider),
                 ended=self.ended(),
                 hand_off=hand_off if options.hand_off else None,
-                run_metadata={"owner": self._lease.owner, **details},
+                run_metadata=self._journal.metadata(owner=self._lease.owner, **details),
             )
         )
         return tuple(

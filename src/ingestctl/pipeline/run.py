@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ingestctl.db.base import RunError
@@ -25,6 +26,7 @@ from ingestctl.domain.source import parse_payload
 from ingestctl.domain.stop import Stop
 from ingestctl.pipeline.attempt import Attempt
 from ingestctl.pipeline.evidence import same_object
+from ingestctl.pipeline.journal import Journal
 from ingestctl.pipeline.model import Outcome, RunResult, StoredArtifact
 from ingestctl.pipeline.ownership import Ownership
 from ingestctl.pipeline.scratch import folder_of, scratch_folder
@@ -87,7 +89,8 @@ class Pipeline:
     # --- one attempt
 
     def _work(self, claim: Claim, claimed_at: float, stop: Stop) -> RunResult:
-        services, lease, began = self._services, claim.lease, time.monotonic()
+        journal = Journal(self._services.observer, self._services.redact)
+        services, lease, began = replace(self._services, observer=journal), claim.lease, time.monotonic()
         services.observer.run_started(lease.job_id, lease.run_id, lease.attempt)
         if claim.took_over:
             services.observer.note(
@@ -105,15 +108,22 @@ class Pipeline:
         )
         try:
             with stop.on_stop(lambda: mine.ask(stop.error or Interrupted("asked to stop"))), ownership:
-                result = self._attempt(claim, ownership, mine, began)
+                result = self._attempt(services, journal, claim, ownership, mine, began)
         finally:
             del self._active[lease.run_id]
         services.observer.run_ended(result)
         return result
 
-    def _attempt(self, claim: Claim, ownership: Ownership, stop: Stop, began: float) -> RunResult:
-        services, lease, attempt = self._services, claim.lease, None
-        options = services.options
+    def _attempt(
+        self,
+        services: Services,
+        journal: Journal,
+        claim: Claim,
+        ownership: Ownership,
+        stop: Stop,
+        began: float,
+    ) -> RunResult:
+        options, lease, attempt = services.options, claim.lease, None
         try:
             with (
                 _deadline(stop, options.max_run_s, lease.job_id),
@@ -121,15 +131,17 @@ class Pipeline:
                     options.scratch_root, lease.run_id, min_free_bytes=options.min_free_bytes
                 ) as folder,
             ):
-                attempt = Attempt(services, claim, ownership, folder, stop)
+                attempt = Attempt(services, journal, claim, ownership, folder, stop)
                 artifacts = attempt.work()
         except Exception as error:  # noqa: BLE001  (the worker's edge: every failure must be settled)
             # What asked to stop is the reason; what it broke on the way down is not.
             ended = attempt.ended() if attempt else None
-            return self._settle(lease, stop.error or error, ended, began)
+            return self._settle(lease, stop.error or error, ended, journal, began)
         return self._result(lease, Status.SUCCEEDED, Outcome.SUCCEEDED, began, artifacts=artifacts)
 
-    def _settle(self, lease: Lease, error: Exception, ended: Any, began: float) -> RunResult:
+    def _settle(
+        self, lease: Lease, error: Exception, ended: Any, journal: Journal, began: float
+    ) -> RunResult:
         """Write down how the attempt ended, if that is still ours to write."""
         if isinstance(error, LostAuthority | UploadLost):
             return self._result(lease, Status.RUNNING, Outcome.BUSY, began, error=error)
@@ -140,7 +152,10 @@ class Pipeline:
                 self._finally(lambda: self._services.store.release(lease, reason=error.message))
                 return self._result(lease, Status.QUEUED, Outcome.INTERRUPTED, began, error=error)
             run_error = self._run_error(ours, diagnosis)
-            self._finally(lambda: self._services.store.fail(lease, run_error, ended=ended))
+            metadata = journal.metadata(owner=lease.owner)
+            self._finally(
+                lambda: self._services.store.fail(lease, run_error, ended=ended, run_metadata=metadata)
+            )
         except LostAuthority as lost:
             return self._result(lease, Status.RUNNING, Outcome.BUSY, began, error=lost)
         except IngestError as unsaid:

@@ -1,0 +1,89 @@
+"""``ingestctl demo``: watch one real job from download to unchanged."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import typer
+
+from ingestctl.cli.commands import run
+from ingestctl.cli.exits import exit_status
+from ingestctl.cli.options import Output, Quiet
+from ingestctl.cli.output import Fields, Lines, Result, Seconds
+from ingestctl.cli.runner import Call, execute
+from ingestctl.domain.errors import Exit
+
+if TYPE_CHECKING:
+    from ingestctl.ops.demo import DemoResult
+    from ingestctl.wiring import Wiring
+
+HELP = "Make a small video, serve it on this machine, ingest it over HTTP, and run the same job again."
+EXITS = exit_status(Exit.VERIFICATION_FAILED, Exit.JOB_FAILED)
+_SAMPLE = "demo.mp4"
+
+
+def command(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
+    """Set up a place of its own, run twice, show both."""
+
+    def work(call: Call) -> Result:
+        from ingestctl.domain.stop import Stop
+        from ingestctl.media.sample import make_sample
+        from ingestctl.ops.demo import run_demo
+        from ingestctl.ops.setup import make_buckets
+
+        wiring = _wiring(call)
+        folder = wiring.settings.home_dir / "site"
+        folder.mkdir(parents=True, exist_ok=True)
+        make_sample(wiring.tools(), folder / _SAMPLE, Stop())
+        make_buckets(wiring.storage, wiring.buckets)
+        with ExitStack() as stack:
+            pipeline = wiring.pipeline(run.observer(call, stack))
+            done = run_demo(wiring.submitter(), pipeline, wiring.storage, folder, _SAMPLE)
+        return _result(done, wiring)
+
+    execute(ctx, "demo", work, output=output, quiet=quiet)
+
+
+def _wiring(call: Call) -> Wiring:
+    """Services of the demo's own, whatever the settings say: it must never touch a real platform."""
+    from ingestctl.wiring import Wiring
+
+    update = {
+        "home": call.settings.home_dir / "demo",
+        "database_url": None,
+        "storage_url": None,
+        "s3_endpoint": None,
+        "s3_access_key": None,
+        "scratch_dir": None,
+        "source_allow_networks": ("127.0.0.1/32",),
+        "min_free_bytes": 0,
+    }
+    wiring = Wiring(call.settings.model_copy(update=update))
+    call.closers.append(wiring.close)
+    return wiring
+
+
+def _result(done: DemoResult, wiring: Wiring) -> Result:
+    first = run.one_result(done.first)
+    data = {
+        "url": done.url,
+        "first": first.data,
+        "again": run.run_data(done.again) if done.again else None,
+        "database": wiring.store.url,
+        "storage": wiring.storage.url,
+    }
+    if done.again is None:
+        return replace(first, data=data)
+    again = Fields(
+        [
+            ("the same again", done.again.outcome),
+            ("took", Seconds(done.again.duration_s)),
+            ("database", wiring.store.url),
+            ("storage", wiring.storage.url),
+        ]
+    )
+    home = wiring.settings.home_dir
+    hint = Lines([f"next: ingestctl --home {home} inspect {done.first.job_id}"])
+    return Result(data, (Lines([f"fetched from {done.url}"]), *first.blocks, again, hint))

@@ -1,0 +1,246 @@
+"""Results on stdout: tables for people, TSV for pipes, JSON for programs. Nothing else prints there."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from enum import Enum, StrEnum
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ingestctl.cli.text import safe_text
+from ingestctl.domain.errors import Exit
+from ingestctl.domain.redact import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ingestctl.domain.errors import IngestError
+
+SCHEMA = "ingestctl/v1"
+
+
+class Format(StrEnum):
+    """What ``--output`` takes. ``table`` on a terminal, TSV (RFC 3339 times, bytes) when piped."""
+
+    TABLE = "table"
+    JSON = "json"
+    NDJSON = "ndjson"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A number of bytes: "12.3 MB" for people, the number for programs."""
+
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A length of time: "2 min 3 s" for people, the number for programs."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under column names."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Named values, one a line."""
+
+    pairs: Sequence[tuple[str, Any]]
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Plain lines. ``data`` lines go to stdout, remarks (the default) to stderr."""
+
+    lines: Sequence[str]
+    data: bool = False
+
+
+Block = Table | Fields | Lines
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command came to: data for programs, blocks for people, and the exit code."""
+
+    data: Any
+    blocks: Sequence[Block] = ()
+    exit: Exit = Exit.DONE
+    errors: Sequence[IngestError] = ()
+    warnings: Sequence[str] = ()
+    items: Sequence[Any] | None = None
+    """What ``ndjson`` prints, one a line; ``data`` itself if None."""
+    quiet_ok: bool = True
+    """Whether ``--quiet`` may leave this out when the exit code is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to print: chosen once, from flags and the terminal."""
+
+    format: Format
+    terminal: bool
+    quiet: bool
+    redact: Redactor = field(default_factory=Redactor)
+
+    @classmethod
+    def choose(cls, output: Format | None, quiet: bool, redact: Redactor | None = None) -> Style:
+        """Tables are for terminals; what is piped gets TSV. Colour is rich's to decide (NO_COLOR, TERM)."""
+        return cls(output or Format.TABLE, sys.stdout.isatty(), quiet, redact or Redactor())
+
+
+def plain(value: Any) -> Any:
+    """Turn a result into JSON types: RFC 3339 UTC times, enum values, bytes and seconds as numbers."""
+    if isinstance(value, Size):
+        return value.bytes
+    if isinstance(value, Seconds):
+        return value.seconds
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, date | PurePath):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    return value
+
+
+def rfc3339(moment: datetime) -> str:
+    """UTC with milliseconds, as every program reads it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def envelope(command: str, result: Result) -> dict[str, Any]:
+    """The one JSON shape every command answers with."""
+    if result.exit is Exit.DONE or result.exit is Exit.CHANGES_PENDING:
+        status = "ok"
+    else:
+        status = "partial" if result.exit is Exit.PARTIAL else "error"
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "status": status,
+        "exit_code": int(result.exit),
+        "data": plain(result.data),
+        "errors": [error_json(e) for e in result.errors],
+        "warnings": list(result.warnings),
+    }
+
+
+def error_json(error: IngestError) -> dict[str, Any]:
+    """One error of the envelope."""
+    body = {"code": error.code, "message": error.message, "hint": error.hint, "job_id": error.job_id}
+    if body["job_id"] is None:
+        del body["job_id"]
+    return body
+
+
+def show(command: str, result: Result, style: Style) -> None:
+    """Print a result in the chosen style: data to stdout, errors and remarks to stderr."""
+    if style.format is Format.JSON:
+        _json(style.redact.data(envelope(command, result)))
+    elif style.format is Format.NDJSON and not result.errors:
+        for item in result.items if result.items is not None else [result.data]:
+            _json(style.redact.data(plain(item)))
+    elif style.format is Format.NDJSON:
+        _json(style.redact.data(envelope(command, result)))
+    else:
+        if not (style.quiet and result.quiet_ok and result.exit is Exit.DONE):
+            _blocks(result.blocks, style)
+        for warning in result.warnings:
+            say(f"warning: {warning}", style)
+        for error in result.errors:
+            say(f"error: {error.message}", style)
+            if error.hint:
+                say(f"  → {error.hint}", style)
+
+
+def say(text: str, style: Style) -> None:
+    """One line for people, on stderr."""
+    _write(sys.stderr, safe_text(style.redact(text)) + "\n")
+
+
+def _json(value: Any) -> None:
+    _write(sys.stdout, json.dumps(value, ensure_ascii=False, allow_nan=False).translate(_UNSAFE_JSON) + "\n")
+
+
+# JSON strings may hold these raw; a terminal or a log viewer should not get them raw.
+_INVISIBLE = (
+    *(range(0x7F, 0xA0), range(0x200B, 0x2010), range(0x2028, 0x202F), range(0x2060, 0x2070)),
+    *(range(0x61C, 0x61D), range(0xFEFF, 0xFF00), range(0xD800, 0xE000)),
+)
+_UNSAFE_JSON = {code: f"\\u{code:04x}" for codes in _INVISIBLE for code in codes}
+
+
+def _blocks(blocks: Iterable[Block], style: Style) -> None:
+    if style.terminal:
+        from ingestctl.cli.pretty import show_blocks
+
+        show_blocks(blocks, style)
+        return
+    for block in blocks:
+        if isinstance(block, Table):
+            rows = [tuple(c.lower().replace(" ", "_") for c in block.columns), *block.rows]
+            _tsv(rows, style)
+        elif isinstance(block, Fields):
+            _tsv([(k.lower().replace(" ", "_"), v) for k, v in block.pairs], style)
+        else:
+            stream = sys.stdout if block.data else sys.stderr
+            for line in block.lines:
+                _write(stream, safe_text(style.redact(line)) + "\n")
+
+
+def _tsv(rows: Iterable[tuple[Any, ...]], style: Style) -> None:
+    for row in rows:
+        _write(sys.stdout, "\t".join(_cell(v, style) for v in row) + "\n")
+
+
+def _cell(value: Any, style: Style) -> str:
+    value = plain(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return safe_text(style.redact(text))
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except UnicodeEncodeError:
+        stream.write(text.encode("ascii", "backslashreplace").decode())
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`): the command's own exit code stands.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def describe(pairs: Mapping[str, Any]) -> str:
+    """``key=value`` words for one log line, empty values left out."""
+    return " ".join(f"{k}={_word(v)}" for k, v in pairs.items() if v not in (None, "", [], {}))
+
+
+def _word(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False) if isinstance(value, str) and " " in text else text

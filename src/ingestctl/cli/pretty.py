@@ -1,0 +1,101 @@
+"""Tables for a terminal, with rich. Imported only when stdout is one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import humanize
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from ingestctl.cli.output import Block, Fields, Lines, Seconds, Size, Style, Table, plain
+from ingestctl.cli.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_COLORS = {
+    "succeeded": "green", "intact": "green", "ok": "green", "pass": "green", "unchanged": "green",
+    "failed": "red", "corrupt": "red", "missing": "red", "fail": "red", "foreign": "red",
+    "running": "cyan", "queued": "yellow", "partial": "yellow", "warn": "yellow", "unknown": "yellow",
+    "canceled": "dim", "skip": "dim",
+}  # fmt: skip
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that honours NO_COLOR, TERM=dumb and COLUMNS, and takes no text for markup."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def show_blocks(blocks: Iterable[Block], style: Style) -> None:
+    """Print blocks, one blank line between them."""
+    out, remarks = console(), console(stderr=True)
+    for block in blocks:
+        if isinstance(block, Lines):
+            for line in block.lines:
+                (out if block.data else remarks).print(Text(safe_text(style.redact(line))))
+            continue
+        if block.title:
+            out.print(Text(safe_text(style.redact(block.title)), style="bold"))
+        out.print(_table(block, style) if isinstance(block, Table) else _fields(block, style))
+
+
+def _table(block: Table, style: Style) -> RichTable:
+    table = RichTable(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for index, name in enumerate(block.columns):
+        number = any(isinstance(row[index], Size | Seconds | int) for row in block.rows)
+        # Ids are for copying: they fold rather than lose their end.
+        table.add_column(
+            name,
+            justify="right" if number else "left",
+            overflow="fold" if name in ("job", "incident", "run") else "ellipsis",
+            no_wrap=not index,
+        )
+    for row in block.rows:
+        table.add_row(*(_text(value, style) for value in row))
+    return table
+
+
+def _fields(block: Fields, style: Style) -> RichTable:
+    table = RichTable(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in block.pairs:
+        if value is not None and value != "":
+            table.add_row(Text(key), _text(value, style))
+    return table
+
+
+def _text(value: Any, style: Style) -> Text:
+    text = safe_text(style.redact(_words(value)))
+    return Text(text, style=_COLORS.get(text, ""))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Size):
+        return "" if value.bytes is None else humanize.naturalsize(value.bytes, format="%.1f")
+    if isinstance(value, Seconds):
+        return "" if value.seconds is None else seconds_words(value.seconds)
+    if isinstance(value, datetime):
+        return humanize.naturaltime(datetime.now(UTC) - value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    value = plain(value)
+    return value if isinstance(value, str) else str(value)
+
+
+def seconds_words(seconds: float) -> str:
+    """``0.42 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,106 @@
+"""From a command function to an exit: settings, services, one result, one envelope, one exit code."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ingestctl.cli.output import Format, Result, Style, show
+from ingestctl.domain.errors import Exit, IngestError, Unexpected
+from ingestctl.domain.redact import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ingestctl.config import Settings
+    from ingestctl.wiring import Wiring
+
+
+@dataclass(slots=True)
+class Call:
+    """One invocation of a command: its name, its style, and its services (opened when first used)."""
+
+    name: str
+    style: Style
+    overrides: Mapping[str, object]
+    _settings: Settings | None = None
+    _wiring: Wiring | None = None
+    closers: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, read once; from then on their secrets are redacted everywhere."""
+        if self._settings is None:
+            from ingestctl import config
+
+            self._settings = config.load(self.overrides)
+            redact = Redactor(self._settings.secrets())
+            self.style = replace(self.style, redact=redact)
+        return self._settings
+
+    @property
+    def wiring(self) -> Wiring:
+        """The services."""
+        if self._wiring is None:
+            from ingestctl.wiring import Wiring
+
+            self._wiring = Wiring(self.settings)
+        return self._wiring
+
+    def close(self) -> None:
+        """Close what was opened, last first."""
+        for closer in reversed(self.closers):
+            closer()
+        if self._wiring:
+            self._wiring.close()
+
+
+def execute(
+    ctx: typer.Context,
+    name: str,
+    work: Callable[[Call], Result],
+    *,
+    output: Format | None,
+    quiet: bool,
+) -> None:
+    """Run ``work``, show what came of it, and leave with its exit code."""
+    overrides: Mapping[str, object] = ctx.find_root().obj or {}
+    call = Call(name, Style.choose(output, quiet), overrides)
+    try:
+        result = work(call)
+    except IngestError as error:
+        result = Result(data=None, exit=error.exit, errors=(error,))
+    except Exception as error:  # the program's edge: a bug is told, with its code, not traced
+        if _debugging():
+            raise
+        result = Result(data=None, exit=Exit.BUG, errors=(_bug(error),))
+    finally:
+        call.close()
+    show(name, result, call.style)
+    raise typer.Exit(int(result.exit))
+
+
+def _debugging() -> bool:
+    return "--debug" in sys.argv
+
+
+def _bug(error: Exception) -> IngestError:
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    where = f" ({trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})" if trace else ""
+    hint = "This is a bug in ingestctl: report it with the trace that `--debug` shows."
+    return Unexpected(f"{type(error).__name__}: {error}{where}", hint=hint)
+
+
+def usage_result(error: Any) -> Result:
+    """A usage error in the same envelope as everything else."""
+    from ingestctl.domain.errors import UsageError
+
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "ingestctl"
+    return Result(data=None, exit=Exit.USAGE, errors=(UsageError(message, hint=f"See `{command} --help`."),))

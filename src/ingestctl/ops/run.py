@@ -1,0 +1,108 @@
+"""``run``: one job by name, one source, or whatever is queued."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingestctl.domain.errors import Exit, IngestError
+from ingestctl.pipeline import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingestctl.db.base import JobStore
+    from ingestctl.domain.stop import Stop
+    from ingestctl.pipeline import Pipeline, RunResult
+
+
+@dataclass(frozen=True, slots=True)
+class PendingResult:
+    """What a round of ``run --pending`` did. ``stopped`` says why it ended before the queue was empty."""
+
+    results: Sequence[RunResult]
+    stopped: str | None
+    error: IngestError | None = None
+
+    def totals(self) -> dict[str, int]:
+        """How many runs ended in each way."""
+        return {o.value: sum(r.outcome is o for r in self.results) for o in Outcome}
+
+    def exit(self) -> Exit:
+        """0 if all succeeded or nothing was queued, 16 if some failed, the failure's own if all did."""
+        if self.error:
+            return self.error.exit
+        bad = [r for r in self.results if r.error is not None]
+        if not bad:
+            return Exit.DONE
+        if len(bad) < len(self.results):
+            return Exit.PARTIAL
+        codes = {r.error.exit for r in bad if r.error}
+        return codes.pop() if len(codes) == 1 else Exit.PARTIAL
+
+
+def run_one(pipeline: Pipeline, store: JobStore, name: str, stop: Stop) -> RunResult:
+    """Run the job with this id or unique prefix. See :meth:`ingestctl.pipeline.Pipeline.run`."""
+    return pipeline.run(store.resolve(name).id, stop)
+
+
+def run_pending(
+    pipeline: Pipeline, stop: Stop, *, limit: int | None, max_minutes: float | None, concurrency: int
+) -> PendingResult:
+    """Claim and run until the queue is empty, the limit or the time is reached, or a stop is asked for.
+
+    Time is checked before a claim: a job that was begun is finished.
+    """
+    round_ = _Round(
+        pipeline, stop, limit, None if max_minutes is None else time.monotonic() + max_minutes * 60
+    )
+    with ThreadPoolExecutor(concurrency, thread_name_prefix="ingest") as pool:
+        for done in [pool.submit(round_.work) for _ in range(concurrency)]:
+            done.result()
+    return PendingResult(tuple(round_.results), round_.stopped, round_.error)
+
+
+class _Round:
+    """The state that the threads of one round share."""
+
+    def __init__(self, pipeline: Pipeline, stop: Stop, limit: int | None, until: float | None) -> None:
+        self._pipeline = pipeline
+        self._stop = stop
+        self._left = limit
+        self._until = until
+        self._lock = threading.Lock()
+        self.results: list[RunResult] = []
+        self.stopped: str | None = None
+        self.error: IngestError | None = None
+
+    def work(self) -> None:
+        """Run one job after the other while this round may go on."""
+        while self._may_begin():
+            try:
+                # A job that was put back (interrupted, taken over) is not begun again in the same round.
+                result = self._pipeline.run_next(self._stop, exclude=[r.job_id for r in self.results])
+            except IngestError as error:
+                with self._lock:
+                    self.error, self.stopped = self.error or error, "error"
+                return
+            if result is None:
+                return
+            with self._lock:
+                self.results.append(result)
+
+    def _may_begin(self) -> bool:
+        with self._lock:
+            if self.stopped:
+                return False
+            if self._stop.error:
+                self.stopped, self.error = "interrupted", self._stop.error
+            elif self._until is not None and time.monotonic() >= self._until:
+                self.stopped = "max-minutes"
+            elif self._left == 0:
+                self.stopped = "limit"
+            elif self._left is not None:
+                self._left -= 1
+            return self.stopped is None

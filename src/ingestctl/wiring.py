@@ -1,0 +1,189 @@
+"""Settings to services: opened when first used, closed in reverse order."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from functools import cached_property
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+from ingestctl.domain.redact import Redactor
+from ingestctl.domain.source import Buckets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ingestctl.config import Settings
+    from ingestctl.db.base import JobStore
+    from ingestctl.media.base import Fetcher
+    from ingestctl.media.ffmpeg_tool import FFmpegTool
+    from ingestctl.media.tools import Tools
+    from ingestctl.ops.submit import Submitter
+    from ingestctl.pipeline import Observer, Options, Pipeline
+    from ingestctl.storage.base import Storage
+
+
+class Wiring:
+    """The services one process uses. Nothing heavy is imported before the property that needs it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.redact = Redactor(settings.secrets())
+        self._closers: list[Callable[[], None]] = []
+
+    def close(self) -> None:
+        """Close what was opened, last first."""
+        while self._closers:
+            self._closers.pop()()
+
+    @property
+    def buckets(self) -> Buckets:
+        """The bucket names in use."""
+        settings = self.settings
+        return Buckets(settings.video_bucket, settings.audio_bucket, settings.uploads_bucket)
+
+    @property
+    def actor(self) -> str:
+        """Who acts, for events and leases: user and host."""
+        return f"{_user()}@{socket.gethostname()}"
+
+    @cached_property
+    def store(self) -> JobStore:
+        """The job store, at this program's schema. The embedded database migrates itself.
+
+        Raises SchemaOutdated for any other that is behind.
+        """
+        store = self.raw_store
+        if self.settings.embedded_database:
+            from ingestctl.domain.errors import SchemaOutdated
+
+            try:
+                store.check_schema()
+            except SchemaOutdated:
+                self.migrate()
+        else:
+            store.check_schema()
+        return store
+
+    @cached_property
+    def raw_store(self) -> JobStore:
+        """The job store, its schema not yet looked at."""
+        from ingestctl.db.engine import open_store
+
+        if self.settings.embedded_database:
+            self.settings.home_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = open_store(self.settings.effective_database_url, timeout_s=self.settings.database_timeout_s)
+        self._closers.append(store.close)
+        return store
+
+    def migrate(self) -> Any:
+        """Bring the database to this program's schema; see :func:`ingestctl.db.migrate.upgrade`."""
+        from ingestctl.db.migrate import upgrade
+
+        if self.settings.embedded_database:
+            self.settings.home_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return upgrade(self.settings.effective_database_url)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Object storage. Connects when first used."""
+        from ingestctl.storage.open import open_storage
+        from ingestctl.storage.s3_client import S3Options
+
+        settings = self.settings
+        options = S3Options(
+            endpoint_url=settings.s3_endpoint,
+            region=settings.s3_region or "us-east-1",
+            access_key=settings.s3_access_key.get_secret_value() if settings.s3_access_key else None,
+            secret_key=settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None,
+            read_timeout_s=settings.s3_timeout_s,
+            max_attempts=settings.s3_max_attempts,
+        )
+        storage = open_storage(settings.effective_storage_url, s3=options)
+        self._closers.append(storage.close)
+        return storage
+
+    def tools(self) -> Tools:
+        """Where ffmpeg and ffprobe are. Raises ToolMissing."""
+        from ingestctl.media.tools import find_tools
+
+        return find_tools(self.settings.ffmpeg)
+
+    @cached_property
+    def media(self) -> FFmpegTool:
+        """ffprobe and ffmpeg."""
+        from ingestctl.media.ffmpeg_tool import FFmpegTool, MediaLimits
+
+        return FFmpegTool(self.tools, limits=MediaLimits(max_duration_s=self.settings.max_duration_s))
+
+    @cached_property
+    def fetcher(self) -> Fetcher:
+        """yt-dlp."""
+        from ingestctl.media.fetch import FetchLimits, YtDlpFetcher
+
+        settings = self.settings
+        limits = FetchLimits(
+            max_bytes=int(settings.max_bytes),
+            max_duration_s=settings.max_duration_s,
+            deadline_s=settings.download_timeout_s,
+            socket_timeout_s=settings.socket_timeout_s,
+            spare_bytes=int(settings.min_free_bytes),
+        )
+        return YtDlpFetcher(
+            self.tools,
+            limits=limits,
+            allow_networks=[ip_network(n, strict=False) for n in settings.source_allow_networks],
+            cookies_file=settings.cookies_file,
+            accept_audio_only=settings.accept_audio_only,
+            proxy=settings.proxy.get_secret_value() if settings.proxy else "",
+        )
+
+    @property
+    def options(self) -> Options:
+        """How runs are made."""
+        from ingestctl.pipeline import Options
+
+        settings = self.settings
+        return Options(
+            scratch_root=settings.scratch_root,
+            owner=f"{self.actor}:{os.getpid()}:{secrets.token_hex(4)}",
+            provider=self.storage.provider,
+            buckets=self.buckets,
+            lease_s=settings.lease_s,
+            heartbeat_s=settings.effective_heartbeat_s,
+            stale_after_s=settings.stale_run_s,
+            max_run_s=settings.max_run_s,
+            max_attempts=settings.max_attempts,
+            retry_attempts=settings.retry_attempts,
+            retry_base_s=settings.retry_base_s,
+            retry_max_s=settings.retry_max_s,
+            min_free_bytes=int(settings.min_free_bytes),
+            accept_audio_only=settings.accept_audio_only,
+            hand_off=settings.hand_off,
+        )
+
+    def pipeline(self, observer: Observer) -> Pipeline:
+        """The pipeline over all of the above."""
+        from ingestctl.pipeline import Pipeline
+        from ingestctl.pipeline.services import Services
+
+        return Pipeline(
+            Services(self.store, self.storage, self.fetcher, self.media, self.options, observer, self.redact)
+        )
+
+    def submitter(self) -> Submitter:
+        """Creates jobs."""
+        from ingestctl.ops.submit import Submitter
+
+        return Submitter(self.store, self.storage, self.buckets, self.actor)
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container with a user id that has no name
+        return f"uid-{os.getuid()}"
