@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import struct
 import threading
@@ -129,8 +130,8 @@ def test_a_cut_file_is_found_by_its_own_declared_size(samples: Samples, tmp_path
     cut = samples.damaged(f"cut-{name}", whole, "cut")
     with pytest.raises(AudioExtractionFailed) as caught:
         _extract(cut, tmp_path)
-    assert str(cut.stat().st_size) in caught.value.message
-    assert str(whole.stat().st_size) in caught.value.message
+    has, declares = map(int, re.findall(r"\d+", caught.value.message))
+    assert has == cut.stat().st_size < declares <= whole.stat().st_size
     assert caught.value.retryable == "yes"
     assert not list(tmp_path.iterdir())
 
@@ -138,7 +139,8 @@ def test_a_cut_file_is_found_by_its_own_declared_size(samples: Samples, tmp_path
 @pytest.mark.parametrize(
     ("name", "how"),
     [
-        ("v.mp4", "zero-tail"), ("v.mp4", "flip"), ("frag.mp4", "flip"), ("v.mp4", "hole"), ("v.webm", "hole"),
+        ("v.mp4", "zero-tail"), ("v.mp4", "flip"), ("frag.mp4", "flip"), ("v.mp4", "hole"),
+        ("v.webm", "hole"),
         ("v.ts", "hole"), ("v.ts", "flip"), ("v.flv", "hole"), ("v.avi", "hole"), ("v.wmv", "hole"),
         ("a.ogg", "hole"), ("a.flac", "cut"), ("a.flac", "flip"), ("a.mp3", "hole"),
     ],
@@ -195,7 +197,7 @@ def test_images_are_no_media(samples: Samples) -> None:
 
 def test_a_container_without_its_index_is_damaged_and_not_foreign(samples: Samples, tmp_path: Path) -> None:
     bad = tmp_path / "no-moov.mp4"
-    bad.write_bytes(samples.mp4().read_bytes().replace(b"moov", b"free", 1))
+    bad.write_bytes(samples.mp4().read_bytes().replace(b"moov", b"abcd", 1))
     with pytest.raises(AudioExtractionFailed, match="damaged"):
         _probe(bad)
 

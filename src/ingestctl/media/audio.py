@@ -37,9 +37,10 @@ _SPARE_BYTES = 64 << 20
 _COUNTS = re.compile(
     r"Input stream #\d+:\d+ \(audio\): (\d+) packets read .*?(\d+) frames decoded(?:; (\d+) decode errors)?"
 )
-# An Ogg page whose checksum is wrong is dropped, with every packet in it.
+# An Ogg page whose checksum is wrong is dropped, with every packet in it; a FLAC frame is noise.
 _LOST_PACKET = re.compile(
-    r"Error submitting (?:a )?packet to decoder|Decoding error:|Error while decoding stream|CRC mismatch!|CRC error"
+    r"Error submitting (?:a )?packet to decoder|Decoding error:|Error while decoding stream"
+    r"|CRC mismatch!|CRC error"
 )
 _DEMUX_DAMAGE = re.compile(
     r"\[in#\d+[^]]*\] \[error\]"

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ingestctl.media.tools import Tools
     from ingestctl.media.url_guard import Network
 
-_NAME = "source"
+_POLL_S = 0.05
 _GRACE_S = 0.7
 """How long a stopped download is given to notice before it is left behind."""
 _SPACE_EVERY = 64 << 20
@@ -93,21 +93,25 @@ class YtDlpFetcher:
         folder = into / "download"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        download = _Download(source, folder, self._params(into, folder), self._limits, listener, stop)
+        download = _Download(source, folder, self._params(into), self._limits, listener, stop)
         download.accept_audio_only = self._accept_audio_only
         guard = guarded(self._networks)
         from ingestctl.media.ytdlp import harden
 
-        children = Children(into, rewrite=harden, limits=Limits(memory=self._limits.child_memory))
+        children = Children(into, rewrite=harden, limits=self._child_limits)
         return _supervise(download, guard, children, self._limits.deadline_s, stop)
 
-    def _params(self, into: Path, folder: Path) -> dict[str, Any]:
+    def _child_limits(self, program: str) -> Limits:
+        # A JavaScript runtime reserves far more address space than it uses: only ffmpeg is held to a limit.
+        return Limits(memory=self._limits.child_memory if program in ("ffmpeg", "ffprobe") else None)
+
+    def _params(self, into: Path) -> dict[str, Any]:
         from ingestctl.media.ytdlp import BEST
 
         limits = self._limits
         params: dict[str, Any] = {
             "format": self._format or (f"{BEST}/ba" if self._accept_audio_only else BEST),
-            "outtmpl": {"default": f"{_literal(folder)}/{_NAME}.%(ext)s"},
+            "outtmpl": {"default": "source.%(ext)s"},
             "merge_output_format": "mp4/mkv",
             "ffmpeg_location": str(plain_names(self._tools(), into / "bin")),
             "skip_unavailable_fragments": False,
@@ -137,11 +141,6 @@ class YtDlpFetcher:
             # yt-dlp writes its cookie jar back when it closes: give it a copy.
             params["cookiefile"] = str(shutil.copy(self._cookies_file, into / "cookies.txt"))
         return params
-
-
-def _literal(folder: Path) -> str:
-    """A folder's name where yt-dlp expands %-templates and $variables: doubled, they stand for themselves."""
-    return str(folder.absolute()).replace("%", "%%").replace("$", "$$")
 
 
 def _backoff(n: int) -> float:
@@ -188,7 +187,11 @@ class _Download:
         params["allowed_extractors"] = extractors_for(youtube)
         generic_only = not youtube and is_direct(self._source.uri)
         with GuardedYoutubeDL(
-            params, handlers=handlers_for(youtube), generic_only=generic_only, accept=self._accept
+            params,
+            folder=self._folder,
+            handlers=handlers_for(youtube),
+            generic_only=generic_only,
+            accept=self._accept,
         ) as ydl:
             try:
                 info = ydl.extract_info(self._source.uri, download=True)
@@ -318,9 +321,10 @@ def _supervise(
 
     thread = threading.Thread(target=work, name="fetch", daemon=True)
     started = time.monotonic()
-    with stop.on_stop(wake.set):
-        thread.start()
-        wake.wait(deadline_s)
+    thread.start()
+    # Polled: setting an Event from a signal handler can deadlock with the thread that waits for it.
+    while not wake.wait(_POLL_S) and stop.error is None and time.monotonic() - started < deadline_s:
+        pass
     if not outcome:
         stopped = stop.error or DeadlineExceeded(
             f"The download was stopped after {time.monotonic() - started:.0f} s, its deadline"

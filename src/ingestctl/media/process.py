@@ -132,7 +132,8 @@ class _Child:
     """One running child and the lock that keeps killing and reaping apart."""
 
     def __init__(self, argv: Sequence[str], *, cwd: Path, limits: Limits) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler may ask to stop while this thread is reaping.
+        self._lock = threading.RLock()
         self._reaped = False
         try:
             self.popen = subprocess.Popen(
@@ -289,9 +290,9 @@ class Children:
         home: Path,
         *,
         rewrite: Callable[[list[str]], list[str]] = list,
-        limits: Limits = Limits(),
+        limits: Callable[[str], Limits] = lambda program: Limits(),  # noqa: ARG005
     ) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._live: set[subprocess.Popen[Any]] = set()
         self._closed = False
         self._limits = limits
@@ -312,13 +313,13 @@ class Children:
         self._of_thread.group = None
         self.kill()
 
-    def arguments(self, environment: Mapping[str, str] | None) -> dict[str, Any]:
-        """What to start a child with."""
+    def arguments(self, program: str, environment: Mapping[str, str] | None) -> dict[str, Any]:
+        """What to start a child of that name with."""
         extra = {k: v for k, v in (environment or {}).items() if k.startswith(("DENO_", "NO_COLOR"))}
         return {
             "env": minimal_environment(self.home) | extra,
             "start_new_session": True,
-            "preexec_fn": _confine(self._limits, os.getpid()),
+            "preexec_fn": _confine(self._limits(program), os.getpid()),
         }
 
     def add(self, popen: subprocess.Popen[Any]) -> None:
@@ -366,8 +367,9 @@ def adopt_popen(popen_class: type[subprocess.Popen[Any]]) -> None:
             return
         if not isinstance(args, (list, tuple)) or kwargs.get("shell"):
             raise ToolMissing(f"a shell command was refused: {str(args)[:80]!r}")
-        kwargs |= group.arguments(kwargs.get("env"))
-        original(self, group.rewrite([os.fspath(a) for a in args]), *rest, **kwargs)
+        argv = group.rewrite([os.fspath(a) for a in args])
+        kwargs |= group.arguments(os.path.basename(argv[0]), kwargs.get("env"))  # noqa: PTH119
+        original(self, argv, *rest, **kwargs)
         group.add(self)
 
     adopted.adopted = True  # type: ignore[attr-defined]

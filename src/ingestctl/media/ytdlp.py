@@ -22,6 +22,7 @@ from ingestctl.media.process import adopt_popen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 # yt-dlp starts ffmpeg (merging, fixups) and the JavaScript runtime through this class.
 adopt_popen(yt_dlp.utils.Popen)
@@ -63,10 +64,12 @@ class GuardedYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc]
         self,
         params: Mapping[str, Any],
         *,
+        folder: Path,
         handlers: frozenset[str],
         generic_only: bool,
         accept: Callable[[Mapping[str, Any]], None],
     ) -> None:
+        self._folder = folder.absolute()
         self._allowed_handlers = handlers
         self._accept = accept
         self.last_status: int | None = None
@@ -81,6 +84,10 @@ class GuardedYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc]
         """Keep only the handlers whose connections the guard can see (curl_cffi connects in C)."""
         allowed = [h for h in handlers if h.RH_KEY in self._allowed_handlers]
         return super().build_request_director(allowed, preferences)
+
+    def get_output_path(self, dir_type: str = "", filename: str | None = None) -> str:  # noqa: ARG002
+        """Where files go: below the folder, whose own name is not read as a template (yt-dlp would)."""
+        return str(self._folder / (filename or ""))
 
     def urlopen(self, req: Any) -> Any:
         """Remember the last HTTP error, because during a download only its text survives."""
