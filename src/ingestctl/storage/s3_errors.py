@@ -138,7 +138,7 @@ def _unanswered(error: Exception, what: object) -> IngestError:
         | boto.NoAuthTokenError,
     ):
         return StorageRefused(f"no usable storage credentials for {what}", evidence=name)
-    if isinstance(error, boto.HTTPClientError | boto.IncompleteReadError | boto.ChecksumError):
+    if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
         return StorageUnavailable(
             f"storage could not be reached, or did not answer, for {what}", evidence=name
         )

@@ -29,11 +29,13 @@ class PartPool:
     def submit(self, number: int, size: int, work: Callable[[], Any]) -> None:
         """Run ``work`` as part ``number``; blocks until there is room (one part always has room).
 
-        Raises the error of a part that failed before.
+        Raises the error of a part that failed before; does nothing once closed.
         """
         with self._change:
             self._change.wait_for(lambda: self._closed or self._error or self._has_room(size))
             self._raise()
+            if self._closed:
+                return
             self._running += 1
             self._bytes += size
         threading.Thread(target=self._run, args=(number, size, work), daemon=True).start()

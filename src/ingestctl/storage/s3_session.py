@@ -60,6 +60,9 @@ class S3UploadSession:
         self._place = {"Bucket": request.ref.bucket, "Key": request.ref.key}
         self._pool = PartPool(options.concurrency * options.part_size, options.concurrency)
         self._buffer = bytearray()
+        self._filled = 0
+        # Buffers are used again: freed and taken anew, they would scatter the heap to twice their sum.
+        self._spare: list[bytearray] = []
         self._number = 0
         self._size = 0
         self._crc = 0
@@ -106,26 +109,37 @@ class S3UploadSession:
         self._check_alive()
         view = memoryview(data)
         while view:
-            full = part_size(self._box.options.part_size, self._number + 1)
-            taken = view[: full - len(self._buffer)]
-            self._buffer += taken
+            if not self._filled:
+                self._buffer = self._take_buffer()
+            taken = view[: len(self._buffer) - self._filled]
+            self._buffer[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
             self._size += len(taken)
             view = view[len(taken) :]
-            if len(self._buffer) == full:
+            if self._filled == len(self._buffer):
                 self._send_buffer()
+
+    def _take_buffer(self) -> bytearray:
+        size = part_size(self._box.options.part_size, self._number + 1)
+        while self._spare:
+            if len(buffer := self._spare.pop()) == size:
+                return buffer
+        return bytearray(size)
 
     def _send_buffer(self) -> None:
         self._number += 1
-        number, body = self._number, self._buffer
-        self._buffer = bytearray()
+        body, self._buffer = self._buffer, bytearray()
+        del body[self._filled :]
+        self._filled = 0
         self._crc = zlib.crc32(body, self._crc)
-        self._submit(number, len(body), partial(self._send_part, number, body))
+        self._submit(self._number, len(body), partial(self._send_part, self._number, body))
 
     def _send_part(self, number: int, body: bytearray) -> dict[str, Any]:
         checksum = {"ChecksumCRC32": _base64(zlib.crc32(body))} if self._part_crc else {}
         send: Callable[..., Mapping[str, Any]] = self._box.s3.upload_part
         with s3_errors(self._ref):
             reply = send(**self._place, UploadId=self._upload_id, PartNumber=number, Body=body, **checksum)
+        self._spare.append(body)
         return {"PartNumber": number, "ETag": reply["ETag"], **checksum}
 
     def append_copy(self, source: ObjectInfo) -> None:
@@ -186,7 +200,7 @@ class S3UploadSession:
     def finish_parts(self) -> None:
         """Send what is left and wait until the server has every part. Raises a part's error."""
         self._check_alive()
-        if self._buffer or not self._number:
+        if self._filled or not self._number:
             self._send_buffer()  # an empty object is one empty part
         self._parts = self._pool.wait()
         self._check_alive()
@@ -258,7 +272,7 @@ class S3UploadSession:
             return
         self._aborted = True
         self._pool.close(_ABORT_PATIENCE_S)
-        self._buffer = bytearray()
+        self._spare.clear()
         try:
             with s3_errors(self._ref):
                 self._box.s3.abort_multipart_upload(
