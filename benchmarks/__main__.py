@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ def main() -> int:
     unknown = sorted(set(arguments.figures) - set(FIGURES))
     if unknown:
         parser.error(f"no figure is called {', '.join(unknown)}; there are {', '.join(FIGURES)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the services are stopped too
     with open_lab(arguments.rounds) as lab:
         print(HEADER, flush=True)
         for name in arguments.figures or FIGURES:
