@@ -47,7 +47,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         ),
         "database_error",
         "after-fix",
-        guidance="The database refused us: check DATABASE_URL (host, user, password, name) and the role's grants.",
+        guidance="The database refused us: check DATABASE_URL (host, user, password, name) and grants.",
     ),
     Sign(
         _words(
@@ -101,7 +101,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"out of memory|memory exhausted",
+            r"out of memory|memory exhausted|ssl error|decryption failed",
             *TRANSPORT,
         ),
         "database_error",
@@ -246,7 +246,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         ),
         "not_media",
         "after-fix",
-        guidance="The file is incomplete or damaged: fetch it again; if it comes the same, the source itself is broken.",
+        guidance="The file is incomplete or damaged: fetch it again; the same again is a broken source.",
     ),
     Sign(
         _words(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -28,10 +27,11 @@ from ingestctl.domain.cause_signs import (
 )
 from ingestctl.domain.cause_words import SERVICE_SIGNS
 from ingestctl.domain.errors import IngestError, Retryable
+from ingestctl.domain.exception_chain import describe, links, retry_after
 from ingestctl.domain.source_words import SOURCE_SIGNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +160,8 @@ SIGNS = (*SERVICE_SIGNS, *SOURCE_SIGNS)
 
 _HEAD, _TAIL = 16_000, 64_000  # characters of a long text that are read
 _LINE, _EVIDENCE = 1_500, 500
-_CONTROL = re.compile(
-    r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])|[^\S\n\r ]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]"
-)
+_ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _URL = re.compile(r"\b(?:https?|s3|rtmp)://[^\s'\"<>)]+", re.IGNORECASE)
 _NOISE = re.compile(r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame=|Stream #\d|Metadata:)")
 _WARNING = re.compile(
@@ -184,9 +183,9 @@ def diagnose(problem: str | BaseException) -> Diagnosis:
     """The cause of an error message (one line or a whole log) or of an exception. Never raises."""
     if isinstance(problem, str):
         return _diagnose_text(problem)
-    links = list(_links(problem))
-    diagnosis = _diagnose_text("\n".join(_describe(link) for link in links), _retry_after(links))
-    known = next((link for link in links if isinstance(link, IngestError)), None)
+    chained = list(links(problem))
+    diagnosis = _diagnose_text("\n".join(describe(link) for link in chained), retry_after(chained))
+    known = next((link for link in chained if isinstance(link, IngestError)), None)
     if known is None or diagnosis.cause == "disk_full":
         return diagnosis
     return _trust(known, diagnosis)
@@ -210,89 +209,10 @@ def _trust(error: IngestError, diagnosis: Diagnosis) -> Diagnosis:
     )
 
 
-# --- exceptions become lines ----------------------------------------------------------------------
-
-
-def _links(problem: BaseException) -> Iterator[BaseException]:
-    """The exception with what it wraps: what came before it first, its causes last."""
-    seen: set[int] = set()
-    before: list[BaseException] = []
-    after: list[BaseException] = []
-    queue = [problem]
-    while queue and len(seen) < 40:
-        error = queue.pop(0)
-        if id(error) in seen:
-            continue
-        seen.add(id(error))
-        after.append(error)
-        queue.extend(_wrapped(error))
-        context = error.__context__
-        if context is not None and not error.__suppress_context__ and error.__cause__ is None:
-            before.append(context)
-    known = {id(error) for error in after}
-    for context in before:
-        if id(context) not in known:
-            yield context
-            yield from _wrapped(context)
-    yield from after
-
-
-def _wrapped(error: BaseException) -> Iterator[BaseException]:
-    """What is hidden inside: __cause__, sqlalchemy .orig, yt-dlp .exc_info and .cause, urllib3 .reason."""
-    info = getattr(error, "exc_info", None)
-    hidden = [error.__cause__, *(getattr(error, name, None) for name in ("orig", "cause", "reason"))]
-    hidden.append(info[1] if isinstance(info, tuple) and len(info) == 3 else None)
-    hidden.extend(error.exceptions[:20] if isinstance(error, BaseExceptionGroup) else ())
-    return (link for link in chain(hidden, error.args[:2]) if isinstance(link, BaseException))
-
-
-def _describe(error: BaseException) -> str:
-    """An exception as text that carries its structure: type, message, SQLSTATE or HTTP status."""
-    kind = type(error)
-    try:
-        message = str(error)[:_LINE]
-    except Exception:  # noqa: BLE001  a broken __str__ must not hide the problem
-        message = ""
-    marks = [f"{kind.__module__}.{kind.__qualname__}: {message}"]
-    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    if isinstance(state, str):
-        marks.append(f"{kind.__module__} SQLSTATE {state}: {message}")
-    status = _status_of(error)
-    if status is not None:
-        marks.append(f"HTTP Error {status} ({kind.__module__}: {message})")
-    number = getattr(error, "errno", None)
-    if isinstance(error, OSError) and isinstance(number, int):
-        marks.append(f"[Errno {number}] {message}")
-    return "\n".join(mark.replace("\n", " ") for mark in marks)
-
-
-def _status_of(error: BaseException) -> int | None:
-    """The HTTP status of yt-dlp's and urllib's HTTPError and of a requests response."""
-    response = getattr(error, "response", None)
-    candidates = (
-        getattr(error, "status", None),
-        getattr(error, "code", None),
-        getattr(response, "status_code", None),
-    )
-    return next((c for c in candidates if type(c) is int and 400 <= c <= 599), None)
-
-
-def _retry_after(links: list[BaseException]) -> float | None:
-    for link in links:
-        headers = getattr(getattr(link, "response", None), "headers", None) or getattr(link, "headers", None)
-        try:
-            value = headers.get("Retry-After") if headers is not None else None
-            if value is not None and 0 <= float(value) < 1e7:
-                return float(value)
-        except (AttributeError, TypeError, ValueError):  # a date, or not a mapping: no number to pass on
-            continue
-    return None
-
-
 # --- lines are asked for their finding ---------------------------------------------------------------
 
 
-def _diagnose_text(text: str, retry_after: float | None = None) -> Diagnosis:
+def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
     if len(text) > _HEAD + _TAIL:
         text = text[:_HEAD] + "\n" + text[-_TAIL:]
     lines = [clean for line in re.split(r"[\r\n]+", text) if (clean := _clean(line))]
@@ -307,8 +227,8 @@ def _diagnose_text(text: str, retry_after: float | None = None) -> Diagnosis:
         if best is None or rank >= best[0]:
             best = (rank, found, line)
     if best is None:
-        return _result(_Finding("internal", "after-fix", sure=False), lines[-1] if lines else "", retry_after)
-    return _result(best[1], best[2], retry_after)
+        return _result(_Finding("internal", "after-fix", sure=False), lines[-1] if lines else "", wait)
+    return _result(best[1], best[2], wait)
 
 
 def _read(line: str, common: Side) -> _Finding | None:
@@ -375,15 +295,17 @@ def _side(line: str) -> Side:
 
 
 def _clean(line: str) -> str:
-    return _CONTROL.sub("", line[: _LINE * 4])[:_LINE].strip()
+    if len(line) > _LINE:  # what decides is said first or last
+        line = f"{line[:900]} … {line[-600:]}"
+    return _CONTROL.sub(" ", _ANSI.sub("", line)).strip()
 
 
 def _evidence(text: str) -> str:
-    line = " ".join(_CONTROL.sub(" ", text[:_LINE]).split())
+    line = " ".join(_clean(text).split())
     return line if len(line) <= _EVIDENCE else line[: _EVIDENCE - 1] + "…"
 
 
-def _result(found: _Finding, line: str, retry_after: float | None) -> Diagnosis:
+def _result(found: _Finding, line: str, wait: float | None) -> Diagnosis:
     cause = CAUSES[found.cause]
     return Diagnosis(
         cause=cause.code,
@@ -393,7 +315,7 @@ def _result(found: _Finding, line: str, retry_after: float | None) -> Diagnosis:
         guidance=found.guidance or cause.guidance,
         next=_next(cause, found.retryable),
         confidence="high" if found.sure else "low",
-        retry_after=retry_after,
+        retry_after=wait,
     )
 
 

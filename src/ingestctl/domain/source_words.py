@@ -119,7 +119,11 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         guidance=_BOT,
     ),
     Sign(
-        _words(r"requested format (?:is )?not available|no (?:video )?formats? (?:found|available)"),
+        _words(
+            r"requested format (?:is )?not available",
+            r"on this (?:app|device|browser|client|version)|latest version of (?!youtube-dl|yt-dlp)",
+            r"no (?:video )?formats? (?:found|available)",
+        ),
         "download_blocked",
         "after-fix",
         guidance=_UPDATE,
@@ -217,7 +221,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"cookies? database|cookies? file|improperlyconfigured|invalid (?:value|choice) for",
             r"unrecognized arguments|missing required (?:option|argument|setting)",
             r"no supported javascript runtime|unknown setting|address already in use|"
-            r"keyerror: ['\"][A-Z][A-Z0-9_]{3,40}['\"]|cannot be used without|ca certificates",
+            r"keyerror: ['\"](?-i:[A-Z][A-Z0-9_]{3,40})['\"]|cannot be used without|ca certificates",
             r"parameter validation failed|mount(?:ing|volume).{0,40}fail|imagepullbackoff|errimagepull",
             r"createcontainerconfigerror|couldn.t find key|secret \"[^\"]{0,80}\" not found|configmap \"",
         ),
@@ -231,7 +235,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         ),
         "download_blocked",
         "after-fix",
-        guidance="The source's TLS or redirects cannot be trusted: check the URL, the worker's clock and CA certificates.",
+        guidance="The source's TLS or redirects cannot be trusted: check URL, clock and CA certificates.",
     ),
     Sign(
         _words(*TRANSPORT),
