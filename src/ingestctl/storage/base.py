@@ -90,7 +90,7 @@ class UploadSession(Protocol):
         """Add the whole of another stored object without moving it through this process.
 
         Raises ObjectChanged if the object no longer has ``source.etag``, ObjectMissing if it is gone.
-        Only legal as the first append of a session.
+        Only legal as the first and only append of a session (ValueError otherwise).
         """
         ...
 
