@@ -230,6 +230,25 @@ def postgres() -> Iterator[PostgresServer]:
         atexit.unregister(server.close)
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    from ingestctl.db.migrate import upgrade
+
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "platform"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path) -> str:
+    """A migrated database of each kind: SQLite, PostgreSQL, and PostgreSQL upgraded from the platform's."""
+    if request.param == "sqlite":
+        return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'jobs.db')}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.create_database("platform_migrated" if request.param == "platform" else "migrated")
+
+
 def main() -> None:
     """Serve one migrated database until SIGTERM or SIGINT."""
     server = PostgresServer()

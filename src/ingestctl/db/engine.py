@@ -80,12 +80,17 @@ def postgresql_parameters(url: str) -> dict[str, Any]:
             hint="Use postgresql://user:password@host:5432/name or sqlite:////absolute/path.db.",
         )
     try:
-        return dict(conninfo_to_dict(f"postgresql://{rest}"))
+        parameters = dict(conninfo_to_dict(f"postgresql://{rest}"))
+        ports = str(parameters.get("port") or "").split(",")
     except psycopg.Error:  # its text may quote a piece of the password
+        ports = ["?"]
+    # libpq looks at ports only when it connects; a password with a bare "/" ends up as one.
+    if any(port and not (port.isdecimal() and 0 < int(port) < 65536) for port in ports):
         raise ConfigurationError(
             f"database URL {safe_url(url)!r} is malformed",
             hint="Percent-encode special characters in the user name and password (/ is %2F, @ is %40).",
-        ) from None
+        )
+    return parameters
 
 
 def _postgresql_engine(parameters: dict[str, Any], timeout_s: float, *, pooled: bool) -> Engine:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ingestctl.domain.job import Lease, Phase
 
 MAX_INTEGER = 2**31 - 1
+COUNTED = {"preserve_rowcount": True}
+"""SQLAlchemy keeps the row count of an INSERT only when asked to."""
 
 
 class OwnerWrites:
@@ -268,7 +270,7 @@ def _store_artifact(connection: Connection, lease: Lease, artifact: Artifact) ->
     fixed = {"bucket": ref.bucket, "key": ref.key, "kind": artifact.kind.value, "video_id": lease.video_id}
     upsert = insert(connection, table).values(**fixed, **values)
     upsert = upsert.on_conflict_do_update(index_elements=["bucket", "key"], set_=values, where=same)
-    if connection.execute(upsert).rowcount != 1:
+    if connection.execute(upsert, execution_options=COUNTED).rowcount != 1:
         raise _taken(lease, ref, connection.execute(sa.select(table).where(*_at(ref))).mappings().one())
 
 
@@ -316,5 +318,6 @@ def _hand_off(connection: Connection, job: RowMapping, hand_off: HandOff) -> dic
         "created_at": now(),
         "updated_at": now(),
     }
-    made = connection.execute(insert(connection, jobs).values(row).on_conflict_do_nothing()).rowcount == 1
+    once = insert(connection, jobs).values(row).on_conflict_do_nothing()
+    made = connection.execute(once, execution_options=COUNTED).rowcount == 1
     return {"type": hand_off.type, "idempotency_key": hand_off.idempotency_key, "created": made}
