@@ -188,6 +188,7 @@ def test_our_own_errors_are_trusted(error: IngestError) -> None:
     assert (diagnosis.cause, diagnosis.retryable) == (error.cause, error.retryable)
     assert diagnosis.evidence == (error.evidence or error.message)
     assert diagnosis.confidence == "high"
+    assert (diagnosis.next == "ingestctl retry JOB") == (error.retryable == "yes")
 
 
 def test_our_own_error_yields_to_a_full_disk_beneath_it() -> None:

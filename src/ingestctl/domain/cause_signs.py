@@ -70,6 +70,7 @@ SIDES: tuple[tuple[Side, re.Pattern[str]], ...] = (
         "source",
         words(
             r"yt[-_]dlp|youtube[-_]dl|\[download\]|\[(?:youtube|generic|info|twitch|vimeo|tiktok|"
+            r"(?:x/)?twitter|facebook|reddit|bilibili|"
             r"instagram)\b",
             r"error: \[[\w:.+-]+\]|youtube said|extractorerror|unable to download (?:\w+ )*(?:data|webpage|"
             r"page|manifest|json|m3u8)",

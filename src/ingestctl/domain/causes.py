@@ -163,7 +163,10 @@ _LINE, _EVIDENCE = 1_500, 500
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _URL = re.compile(r"\b(?:https?|s3|rtmp)://[^\s'\"<>)]+", re.IGNORECASE)
-_NOISE = re.compile(r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame=|Stream #\d|Metadata:)")
+_NOISE = re.compile(
+    r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame="
+    r"|(?:DETAIL|CONTEXT|QUERY|STATEMENT): |Stream #\d|Metadata:)"
+)
 _WARNING = re.compile(
     r"\bwarn(?:ing)?\b|^\W*\[?(?:info|debug|notice)\b|\bretrying\b|\bskipping\b", re.IGNORECASE
 )
@@ -203,7 +206,7 @@ def _trust(error: IngestError, diagnosis: Diagnosis) -> Diagnosis:
         retryable=error.retryable,
         evidence=_evidence(error.evidence or error.message),
         guidance=diagnosis.guidance if agrees else error.hint or cause.guidance,
-        next=cause.next,
+        next=_next(cause, error.retryable),
         confidence="high" if cause.code != "internal" else "low",
         retry_after=error.retry_after if error.retry_after is not None else diagnosis.retry_after,
     )

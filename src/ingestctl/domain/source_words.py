@@ -192,7 +192,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"sign in to (?:confirm|view|watch)|confirm your age|age[- ]restricted|login required",
+            r"sign in to (?:confirm|view|watch)|\bnsfw|confirm your age|age[- ]restricted|login required",
             r"members[- ]only|join this channel|use --cookies|only available (?:to|for) registered",
             r"requires? (?:a )?(?:login|subscription|payment|premium)|log in to",
         ),
@@ -297,7 +297,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"no (?:video )?formats|requested format|please report this issue|confirm you are on the latest",
             r"unexpected|unable to|failed to|failed:|failed$|could not|cannot|unknown|unrecognized|"
             r"unsupported|missing|incomplete|empty|expecting|did not get|not supported|unsuccessful|"
-            r"can not|invalid (?:json|response|data|xml)|json|\btokens?\b|extractor(?: error|error)|"
+            r"can not|querying|invalid (?:json|response|data|xml)|json|\btokens?\b|extractor(?: error|error)|"
             r"unable to download",
             r"an extractor error|regex|unsupported (?:player|page|manifest|entity)|unplayable",
             r"no video formats|outdated|latest version",
