@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -92,7 +93,9 @@ def test_good_files_pass_whole_and_are_told_from_their_bytes(samples: Samples, t
 
 
 def test_the_same_input_gives_the_same_bytes(samples: Samples, tmp_path: Path) -> None:
-    first = hashlib.sha256(_extract(samples.mp4(), tmp_path).path.read_bytes()).hexdigest()
+    wav = _extract(samples.mp4(), tmp_path).path.read_bytes()
+    assert b"Lavf" not in wav  # nor does it name the ffmpeg that made it
+    first = hashlib.sha256(wav).hexdigest()
     renamed = tmp_path / "other name"
     shutil.copy(samples.mp4(), renamed)
     assert hashlib.sha256(_extract(renamed, tmp_path).path.read_bytes()).hexdigest() == first
@@ -189,6 +192,14 @@ def test_what_is_no_media_is_refused(tmp_path: Path, content: bytes) -> None:
         _probe(fake)
 
 
+def test_a_script_that_hides_among_binary_reads_no_other_file(samples: Samples, tmp_path: Path) -> None:
+    shutil.copy(samples.mp4(), tmp_path / "other.mp4")
+    script = tmp_path / "script.mp4"
+    script.write_bytes(b"ffconcat version 1.0\n# \x00\x01\nfile other.mp4\n")
+    with pytest.raises(NotMedia):
+        _probe(script)
+
+
 def test_images_are_no_media(samples: Samples) -> None:
     samples.cover_art()
     with pytest.raises(NotMedia, match="JPEG"):
@@ -205,8 +216,20 @@ def test_a_container_without_its_index_is_damaged_and_not_foreign(samples: Sampl
 def test_a_small_file_cannot_fill_the_disk(samples: Samples, tmp_path: Path) -> None:
     bomb = samples.ffmpeg("bomb.flac", "-f", "lavfi", "-i", "anullsrc=r=8000:d=3600", "-c:a", "flac")
     small = FFmpegTool(find_tools, limits=MediaLimits(max_duration_s=600))
+    largest, over = [0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.005):
+            with contextlib.suppress(FileNotFoundError):
+                largest.append((tmp_path / "audio.wav").stat().st_size)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     with pytest.raises(AudioExtractionFailed, match="limit"):
         _extract(bomb, tmp_path, small)
+    over.set()
+    watcher.join()
+    assert 0 < max(largest) <= 600 * 32_000 + 4096
     assert not list(tmp_path.iterdir())
 
 

@@ -17,7 +17,6 @@ import mimetypes
 import re
 import socket
 import struct
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -284,7 +283,7 @@ def main() -> None:
     source = start(args.root, args.host, args.port)
     print(json.dumps({"url": f"http://127.0.0.1:{source.port}", "port": source.port}), flush=True)
     with contextlib.suppress(KeyboardInterrupt):
-        sys.stdin.read() if not sys.stdin.isatty() else threading.Event().wait()
+        threading.Event().wait()
     source.close()
 
 
