@@ -38,78 +38,161 @@ GIB = 2**30
 Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600)]
 
 
-def _names(*names: str) -> AliasChoices:
-    return AliasChoices(*names)
+def _setting(default: Any, *names: str, about: str, **limits: Any) -> Any:
+    """One setting: its default, its environment names (the first is the documented one), its meaning."""
+    return Field(default, validation_alias=AliasChoices(*names), description=about, **limits)
 
 
 class Settings(BaseSettings):
-    """Every setting, its environment names (the first is the documented one) and its default."""
+    """Every setting. docs/reference/settings.md and .env.example are generated from this."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
-    home: Path | None = Field(None, validation_alias=_names("INGESTCTL_HOME"))
-    env: Literal["local", "staging", "production"] = Field(
-        "local", validation_alias=_names("ENV", "INGESTCTL_ENV")
+    home: Path | None = _setting(
+        None, "INGESTCTL_HOME", about="Where everything lies by default: $XDG_DATA_HOME/ingestctl."
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
-        "INFO", validation_alias=_names("LOG_LEVEL", "INGESTCTL_LOG_LEVEL")
+    env: Literal["local", "staging", "production"] = _setting(
+        "local", "ENV", "INGESTCTL_ENV", about="Where this is. In production, changes need a reason."
     )
-    log_dir: Path | None = Field(None, validation_alias=_names("INGESTCTL_LOG_DIR"))
-
-    database_url: SecretStr | None = Field(
-        None, validation_alias=_names("DATABASE_URL", "INGESTCTL_DATABASE_URL")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = _setting(
+        "INFO", "LOG_LEVEL", "INGESTCTL_LOG_LEVEL", about="The least important lines that are logged."
     )
-    database_timeout_s: Seconds = Field(10.0, validation_alias=_names("INGESTCTL_DATABASE_TIMEOUT_SECONDS"))
-
-    storage_url: str | None = Field(None, validation_alias=_names("INGESTCTL_STORAGE_URL"))
-    s3_endpoint: str | None = Field(None, validation_alias=_names("S3_ENDPOINT", "INGESTCTL_S3_ENDPOINT"))
-    s3_access_key: SecretStr | None = Field(
-        None, validation_alias=_names("S3_ACCESS_KEY", "INGESTCTL_S3_ACCESS_KEY")
-    )
-    s3_secret_key: SecretStr | None = Field(
-        None, validation_alias=_names("S3_SECRET_KEY", "INGESTCTL_S3_SECRET_KEY")
-    )
-    s3_region: str | None = Field(None, validation_alias=_names("S3_REGION", "INGESTCTL_S3_REGION"))
-    s3_timeout_s: Seconds = Field(30.0, validation_alias=_names("INGESTCTL_S3_TIMEOUT_SECONDS"))
-    s3_max_attempts: int = Field(4, ge=1, le=20, validation_alias=_names("INGESTCTL_S3_MAX_ATTEMPTS"))
-    video_bucket: str = Field(
-        "raw-videos", validation_alias=_names("S3_BUCKET_VIDEO", "INGESTCTL_VIDEO_BUCKET")
-    )
-    audio_bucket: str = Field(
-        "audio-tracks", validation_alias=_names("S3_BUCKET_AUDIO", "INGESTCTL_AUDIO_BUCKET")
-    )
-    uploads_bucket: str = Field(
-        "uploads", validation_alias=_names("S3_BUCKET_UPLOADS", "UPLOADS_BUCKET", "INGESTCTL_UPLOADS_BUCKET")
+    log_dir: Path | None = _setting(
+        None, "INGESTCTL_LOG_DIR", about="A folder for log files too; `ingestctl logs JOB` searches it."
     )
 
-    lease_s: Seconds = Field(60.0, validation_alias=_names("INGESTCTL_LEASE_SECONDS"))
-    heartbeat_s: Seconds | None = Field(None, validation_alias=_names("INGESTCTL_HEARTBEAT_SECONDS"))
-    stale_run_s: Seconds = Field(3600.0, validation_alias=_names("INGESTCTL_STALE_RUN_SECONDS"))
-    max_run_s: Seconds = Field(6 * 3600.0, validation_alias=_names("INGESTCTL_MAX_RUN_SECONDS"))
-    max_attempts: int = Field(5, ge=1, le=1000, validation_alias=_names("INGESTCTL_MAX_ATTEMPTS"))
-    retry_attempts: int = Field(3, ge=1, le=100, validation_alias=_names("INGESTCTL_RETRY_ATTEMPTS"))
-    retry_base_s: Seconds = Field(1.0, validation_alias=_names("INGESTCTL_RETRY_BASE_SECONDS"))
-    retry_max_s: Seconds = Field(60.0, validation_alias=_names("INGESTCTL_RETRY_MAX_SECONDS"))
+    database_url: SecretStr | None = _setting(
+        None,
+        "DATABASE_URL",
+        "INGESTCTL_DATABASE_URL",
+        about="postgresql://user:password@host/name or sqlite:///file. Default: SQLite in the home folder.",
+    )
+    database_timeout_s: Seconds = _setting(
+        10.0, "INGESTCTL_DATABASE_TIMEOUT_SECONDS", about="How long one database call may take."
+    )
 
-    source_allow_networks: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), validation_alias=_names("INGESTCTL_SOURCE_ALLOW_NETWORKS")
+    storage_url: str | None = _setting(
+        None,
+        "INGESTCTL_STORAGE_URL",
+        about="file:///folder or s3://. Default: s3:// if an S3 setting names one, else a folder in home.",
     )
-    max_bytes: ByteSize = Field(ByteSize(50 * GIB), gt=0, validation_alias=_names("INGESTCTL_MAX_BYTES"))
-    max_duration_s: Seconds = Field(12 * 3600.0, validation_alias=_names("INGESTCTL_MAX_DURATION_SECONDS"))
-    download_timeout_s: Seconds = Field(
-        4 * 3600.0, validation_alias=_names("INGESTCTL_DOWNLOAD_TIMEOUT_SECONDS")
+    s3_endpoint: str | None = _setting(
+        None, "S3_ENDPOINT", "INGESTCTL_S3_ENDPOINT", about="URL of an S3-compatible server; empty for AWS."
     )
-    socket_timeout_s: Seconds = Field(20.0, validation_alias=_names("INGESTCTL_SOCKET_TIMEOUT_SECONDS"))
-    cookies_file: Path | None = Field(None, validation_alias=_names("INGESTCTL_COOKIES_FILE"))
-    proxy: SecretStr | None = Field(None, validation_alias=_names("INGESTCTL_PROXY"))
-    accept_audio_only: bool = Field(False, validation_alias=_names("INGESTCTL_ACCEPT_AUDIO_ONLY"))
+    s3_access_key: SecretStr | None = _setting(
+        None,
+        "S3_ACCESS_KEY",
+        "INGESTCTL_S3_ACCESS_KEY",
+        about="Empty: the AWS default chain (profile, role) is asked.",
+    )
+    s3_secret_key: SecretStr | None = _setting(
+        None, "S3_SECRET_KEY", "INGESTCTL_S3_SECRET_KEY", about="Goes with S3_ACCESS_KEY."
+    )
+    s3_region: str | None = _setting(None, "S3_REGION", "INGESTCTL_S3_REGION", about="Default: us-east-1.")
+    s3_timeout_s: Seconds = _setting(
+        30.0,
+        "INGESTCTL_S3_TIMEOUT_SECONDS",
+        about="How long storage may keep silent before a request is tried again.",
+    )
+    s3_max_attempts: int = _setting(
+        4, "INGESTCTL_S3_MAX_ATTEMPTS", about="Tries of one storage request.", ge=1, le=20
+    )
+    video_bucket: str = _setting(
+        "raw-videos",
+        "S3_BUCKET_VIDEO",
+        "INGESTCTL_VIDEO_BUCKET",
+        about="Originals of jobs that name no bucket.",
+    )
+    audio_bucket: str = _setting(
+        "audio-tracks",
+        "S3_BUCKET_AUDIO",
+        "INGESTCTL_AUDIO_BUCKET",
+        about="Audio of jobs that name no bucket.",
+    )
+    uploads_bucket: str = _setting(
+        "uploads",
+        "S3_BUCKET_UPLOADS",
+        "UPLOADS_BUCKET",
+        "INGESTCTL_UPLOADS_BUCKET",
+        about="Where uploads arrive.",
+    )
 
-    scratch_dir: Path | None = Field(None, validation_alias=_names("INGESTCTL_SCRATCH_DIR"))
-    min_free_bytes: ByteSize = Field(
-        ByteSize(GIB // 2), ge=0, validation_alias=_names("INGESTCTL_MIN_FREE_BYTES")
+    lease_s: Seconds = _setting(
+        60.0,
+        "INGESTCTL_LEASE_SECONDS",
+        about="How long a silent worker keeps its job before another may take it.",
     )
-    ffmpeg: Path | None = Field(None, validation_alias=_names("INGESTCTL_FFMPEG"))
-    hand_off: bool = Field(False, validation_alias=_names("INGESTCTL_HAND_OFF"))
+    heartbeat_s: Seconds | None = _setting(
+        None,
+        "INGESTCTL_HEARTBEAT_SECONDS",
+        about="How often a worker renews its lease. Default: 10 s, or a sixth of a short lease.",
+    )
+    stale_run_s: Seconds = _setting(
+        3600.0,
+        "INGESTCTL_STALE_RUN_SECONDS",
+        about="Silence after which a running attempt without a lease is dead.",
+    )
+    max_run_s: Seconds = _setting(
+        6 * 3600.0, "INGESTCTL_MAX_RUN_SECONDS", about="How long one attempt may take."
+    )
+    max_attempts: int = _setting(
+        5,
+        "INGESTCTL_MAX_ATTEMPTS",
+        about="Crashes in a row after which --pending fails a job.",
+        ge=1,
+        le=1000,
+    )
+    retry_attempts: int = _setting(
+        3, "INGESTCTL_RETRY_ATTEMPTS", about="Tries of a download within one attempt.", ge=1, le=100
+    )
+    retry_base_s: Seconds = _setting(
+        1.0, "INGESTCTL_RETRY_BASE_SECONDS", about="Wait before the second try; doubles."
+    )
+    retry_max_s: Seconds = _setting(
+        60.0, "INGESTCTL_RETRY_MAX_SECONDS", about="The longest wait; a longer Retry-After ends the attempt."
+    )
+
+    source_allow_networks: Annotated[tuple[str, ...], NoDecode] = _setting(
+        (),
+        "INGESTCTL_SOURCE_ALLOW_NETWORKS",
+        about="CIDRs that sources may be in besides public addresses, e.g. 10.0.0.0/8. Default: none.",
+    )
+    max_bytes: ByteSize = _setting(
+        ByteSize(50 * GIB), "INGESTCTL_MAX_BYTES", about="The largest original.", gt=0
+    )
+    max_duration_s: Seconds = _setting(
+        12 * 3600.0, "INGESTCTL_MAX_DURATION_SECONDS", about="The longest video."
+    )
+    download_timeout_s: Seconds = _setting(
+        4 * 3600.0, "INGESTCTL_DOWNLOAD_TIMEOUT_SECONDS", about="How long one download may take."
+    )
+    socket_timeout_s: Seconds = _setting(
+        20.0, "INGESTCTL_SOCKET_TIMEOUT_SECONDS", about="How long a source may keep silent."
+    )
+    cookies_file: Path | None = _setting(
+        None, "INGESTCTL_COOKIES_FILE", about="Netscape cookies for sources that ask for a login."
+    )
+    proxy: SecretStr | None = _setting(
+        None, "INGESTCTL_PROXY", about="Proxy for sources. It then decides which addresses may be reached."
+    )
+    accept_audio_only: bool = _setting(
+        False, "INGESTCTL_ACCEPT_AUDIO_ONLY", about="Ingest sources that have audio and no video."
+    )
+
+    scratch_dir: Path | None = _setting(
+        None, "INGESTCTL_SCRATCH_DIR", about="Where downloads lie while a job runs. Default: scratch in home."
+    )
+    min_free_bytes: ByteSize = _setting(
+        ByteSize(GIB // 2), "INGESTCTL_MIN_FREE_BYTES", about="Scratch space that must stay free.", ge=0
+    )
+    ffmpeg: Path | None = _setting(
+        None,
+        "INGESTCTL_FFMPEG",
+        about="The ffmpeg program or its folder. Default: PATH, then the bundled one.",
+    )
+    hand_off: bool = _setting(
+        False, "INGESTCTL_HAND_OFF", about="Queue a transcription job when the audio is stored."
+    )
 
     @classmethod
     def settings_customise_sources(
