@@ -132,13 +132,14 @@ def _next(connection: Connection, terms: _Terms, skip: set[str]) -> Claim | _Gav
 
 
 def _video_is_busy(stale_after_s: float) -> sa.ColumnElement[bool]:
+    # Not correlated: live attempts are few, and are looked up once whatever the planner believes.
     other = jobs.alias("other")
-    return (
-        sa.exists()
-        .where(other.c.video_id == jobs.c.video_id, job_runs.c.job_id == other.c.id)
+    busy = (
+        sa.select(other.c.video_id)
+        .join(job_runs, job_runs.c.job_id == other.c.id)
         .where(other.c.type == IS_INGEST.right, attempt_is_live(stale_after_s))
-        .correlate(jobs)
     )
+    return jobs.c.video_id.in_(busy)
 
 
 def _lock(connection: Connection, where: Iterable[sa.ColumnElement[bool]]) -> RowMapping | None:
