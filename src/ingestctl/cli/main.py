@@ -1,35 +1,78 @@
-"""The command line: the runbook's steps first, in its order, then the worker, then set-up."""
+"""The command line: the runbook's steps first, in its order, then the worker, then set-up.
+
+Commands are imported only when they are called: ``--help`` and ``--version`` load none of them.
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ingestctl import __version__
-from ingestctl.cli.commands import db, demo, doctor, init, inspect, jobs, logs, submit
-from ingestctl.cli.commands import run as run_command
 
-_RUNBOOK, _WORKER, _SETUP = "Runbook", "Worker", "Set-up"
+if TYPE_CHECKING:
+    from types import ModuleType
+
+COMMANDS = {
+    "jobs": "Step 1: list and find jobs",
+    "inspect": "Steps 1-2: one job: state, attempts, cause, what to type next",
+    "logs": "Step 2: what happened, line by line",
+    "submit": "create jobs for URLs or files",
+    "run": "the worker: run one job, or all that is queued",
+    "init": "create or migrate the database, create the buckets",
+    "doctor": "check everything this tool needs",
+    "db": "the database's schema: status, upgrade",
+    "demo": "watch one real job, on this machine alone",
+}
+"""Every command, in the order ``--help`` shows. ``a-b`` lives in ``commands/a_b.py``."""
+
+
+class _Commands(TyperGroup):
+    """Imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Every command's name, in the runbook's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """The command, from its module."""
+        return _command(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """The list in ``--help``, without importing what it lists."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def command_module(name: str) -> ModuleType:
+    """The module that holds the command ``name``."""
+    return import_module(f"ingestctl.cli.commands.{name.replace('-', '_')}")
+
+
+def _command(name: str) -> Any:
+    module = command_module(name)
+    if not hasattr(module, "app"):
+        single = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=_HELP_NAMES)
+        single.command(name, help=module.HELP, epilog=module.EXITS)(module.command)
+        return typer.main.get_command(single)
+    return typer.main.get_command(module.app)
+
+
+_HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="ingestctl",
+    cls=_Commands,
     help="Run, inspect, verify, retry and clean up video ingest jobs without ever losing valid media.",
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_HELP_NAMES,
 )
-app.command("jobs", help=jobs.HELP, epilog=jobs.EXITS)(jobs.command)
-app.command("inspect", help=inspect.HELP, epilog=inspect.EXITS)(inspect.command)
-app.command("logs", help=logs.HELP, epilog=logs.EXITS)(logs.command)
-app.command("submit", help=submit.HELP, epilog=submit.EXITS)(submit.command)
-app.command("run", help=run_command.HELP, epilog=run_command.EXITS)(run_command.command)
-app.command("init", help=init.HELP, epilog=init.EXITS)(init.command)
-app.command("doctor", help=doctor.HELP, epilog=doctor.EXITS)(doctor.command)
-app.add_typer(db.app, name="db")
-app.command("demo", help=demo.HELP, epilog=demo.EXITS)(demo.command)
 
 
 def _version(wanted: bool) -> None:
