@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ WORDS = [
     ),
     ("Unsupported URL: http://example.com/", "invalid_source"),
     ("[generic] 'x' is not a valid URL", "invalid_source"),
+    ("No suitable extractor found for URL http://example.com/", "invalid_source"),
     ("[youtube] abc: Sign in to confirm you’re not a bot.", "download_blocked"),
     ("[youtube] abc: Private video. Sign in if you've been granted access", "invalid_source"),
 ]
@@ -41,6 +43,16 @@ def test_where_only_words_are_left_they_decide(text: str, cause: str) -> None:
 def test_a_full_disk_is_told() -> None:
     error = DownloadError("ERROR: unable to write data: [Errno 28] No space left on device")
     assert isinstance(explain(error, []), ScratchFull)
+
+
+def test_a_name_that_does_not_resolve() -> None:
+    inner = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    error = DownloadError("ERROR: Failed to resolve", (type(inner), inner, None))
+    assert (explain(error, []).cause, explain(error, []).retryable) == ("invalid_source", "no")
+    assert explain(error, [], known_host=True).retryable == "yes"
+    later = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    error = DownloadError("ERROR: Failed to resolve", (type(later), later, None))
+    assert (explain(error, []).cause, explain(error, []).retryable) == ("download_timeout", "yes")
 
 
 def test_geo_restriction_is_blocked() -> None:

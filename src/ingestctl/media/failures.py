@@ -20,14 +20,21 @@ if TYPE_CHECKING:
 _STATUS = re.compile(r"HTTP Error (\d{3})")
 _TRUNCATED = re.compile(r"bytes read(?:, \d+ more expected)?|Connection broken|IncompleteRead|Read timed out")
 _NO_SUCH_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+_NOT_A_SOURCE = ("is not a valid URL", "Unsupported URL", "No suitable extractor")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def explain(
-    error: BaseException, said: Sequence[str], *, status: int | None = None, retry_after: float | None = None
+    error: BaseException,
+    said: Sequence[str],
+    *,
+    status: int | None = None,
+    retry_after: float | None = None,
+    known_host: bool = False,
 ) -> IngestError:
     """What ``error`` from yt-dlp means. ``said`` is what it logged, ``status`` and ``retry_after`` the last
-    HTTP error answer seen, which matters where only text is left of the exception."""
+    HTTP error answer seen, which matters where only text is left of the exception. A ``known_host`` exists:
+    that its name does not resolve is then our own resolver's failure."""
     links = list(_links(error))
     ours = next((link for link in links if isinstance(link, IngestError)), None)
     if ours is not None:
@@ -40,7 +47,7 @@ def explain(
         http = int(words[1])
     if http is not None:
         return _of_status(http, text, retry_after if http == status else None)
-    cause, retryable = _of_types(links) or _of_text(text)
+    cause, retryable = _of_types(links, known_host) or _of_text(text)
     return SourceFailed(
         f"The source could not be fetched: {text}", cause=cause, retryable=retryable, evidence=text
     )
@@ -96,7 +103,7 @@ def _of_status(status: int, text: str, retry_after: float | None) -> SourceFaile
     )
 
 
-def _of_types(links: Sequence[BaseException]) -> tuple[str, Retryable] | None:
+def _of_types(links: Sequence[BaseException], known_host: bool) -> tuple[str, Retryable] | None:
     for link in links:
         if isinstance(link, (CertificateVerifyError, ssl.SSLError)):
             return "download_blocked", "after-fix"
@@ -105,7 +112,7 @@ def _of_types(links: Sequence[BaseException]) -> tuple[str, Retryable] | None:
         if isinstance(link, UnsupportedError):
             return "invalid_source", "no"
         if isinstance(link, socket.gaierror):
-            gone = link.errno in _NO_SUCH_HOST
+            gone = link.errno in _NO_SUCH_HOST and not known_host
             return ("invalid_source", "no") if gone else ("download_timeout", "yes")
     if any(isinstance(link, (ConnectionError, TimeoutError)) for link in links):
         return "download_timeout", "yes"
@@ -119,7 +126,7 @@ def _of_text(text: str) -> tuple[str, Retryable]:
         return "download_timeout", "yes"
     if "Did not get any data blocks" in text or ("fragment" in text.lower() and "not found" in text.lower()):
         return "download_timeout", "yes"
-    if "is not a valid URL" in text or "Unsupported URL" in text:
+    if any(words in text for words in _NOT_A_SOURCE):
         return "invalid_source", "no"
     found = diagnose(text)
     if found.cause == "internal":

@@ -198,7 +198,9 @@ class _Download:
             except Exception as error:
                 if self.raised is not None:
                     raise self.raised from error
-                raise explain(error, log.tail, status=ydl.last_status, retry_after=ydl.retry_after) from error
+                raise explain(
+                    error, log.tail, status=ydl.last_status, retry_after=ydl.retry_after, known_host=youtube
+                ) from error
         path = self._verified(info, log.tail)
         return Fetched(path, source_info(info))
 
