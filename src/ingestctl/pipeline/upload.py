@@ -10,6 +10,7 @@ import hashlib
 import mimetypes
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from ingestctl.domain.errors import IngestError, UploadLost
@@ -47,7 +48,8 @@ class Upload:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._published:
-            self.abort()
+            with suppress(IngestError):  # what ended the upload is the error to tell, not this
+                self.abort()
 
     @property
     def size_bytes(self) -> int:
@@ -147,7 +149,10 @@ class Follower:
         self._finished.set()
         self._thread.join()
         self._file.close()
-        self.upload.abort()
+        with suppress(
+            IngestError
+        ):  # whatever cannot be aborted now is listed as unfinished by the next attempt
+            self.upload.abort()
 
     def finish(self) -> None:
         """The file is complete: upload the rest and wait for it. Raises what the upload raised."""
