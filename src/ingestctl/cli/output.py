@@ -47,6 +47,13 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
+class Id:
+    """An id in a table: a prefix that names it for people, all of it for programs."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Rows under column names."""
 
@@ -110,6 +117,8 @@ def plain(value: Any) -> Any:
         return value.bytes
     if isinstance(value, Seconds):
         return value.seconds
+    if isinstance(value, Id):
+        return value.text
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime):
@@ -170,7 +179,8 @@ def show(command: str, result: Result, style: Style) -> None:
         for warning in result.warnings:
             say(f"warning: {warning}", style)
         for error in result.errors:
-            say(f"error: {error.message}", style)
+            whose = f"job {error.job_id}: " if error.job_id and error.job_id not in error.message else ""
+            say(f"error: {whose}{error.message}", style)
             if error.hint:
                 say(f"  → {error.hint}", style)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ingestctl.cli.output import Block, Fields, Lines, Seconds, Size, Style, Table, plain
+from ingestctl.cli.output import Block, Fields, Id, Lines, Seconds, Size, Style, Table, plain
 from ingestctl.cli.text import safe_text
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ _COLORS = {
     "running": "cyan", "queued": "yellow", "partial": "yellow", "warn": "yellow", "unknown": "yellow",
     "canceled": "dim", "skip": "dim",
 }  # fmt: skip
+
+
+_SHORT = 20
+_FOLDED = frozenset({"object", "detail", "phases", "evidence", "reason"})
+"""Columns whose long text goes on in the next line instead of being cut."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -48,14 +53,15 @@ def _table(block: Table, style: Style) -> RichTable:
     for index, name in enumerate(block.columns):
         number = any(isinstance(row[index], Size | Seconds | int) for row in block.rows)
         # Ids are for copying: they fold rather than lose their end.
+        # Only free text may shrink or break; what is typed again or compared stays whole.
+        free = any(isinstance(row[index], str) and len(row[index]) > _SHORT for row in block.rows)
         table.add_column(
             name,
             justify="right" if number else "left",
-            overflow="fold" if name in ("job", "incident", "run") else "ellipsis",
-            no_wrap=not index,
+            no_wrap=not free,
         )
     for row in block.rows:
-        table.add_row(*(_text(value, style) for value in row))
+        table.add_row(*(_cell(name, value, style) for name, value in zip(block.columns, row, strict=True)))
     return table
 
 
@@ -69,6 +75,13 @@ def _fields(block: Fields, style: Style) -> RichTable:
     return table
 
 
+def _cell(name: str, value: Any, style: Style) -> Text:
+    text = _text(value, style)
+    text.overflow = "fold" if name in _FOLDED else "ellipsis"
+    text.no_wrap = name not in _FOLDED
+    return text
+
+
 def _text(value: Any, style: Style) -> Text:
     text = safe_text(style.redact(_words(value)))
     return Text(text, style=_COLORS.get(text, ""))
@@ -79,8 +92,10 @@ def _words(value: Any) -> str:
         return "" if value.bytes is None else humanize.naturalsize(value.bytes, format="%.1f")
     if isinstance(value, Seconds):
         return "" if value.seconds is None else seconds_words(value.seconds)
+    if isinstance(value, Id):
+        return value.text if len(value.text) <= _ID_SHOWN + 3 else value.text[:_ID_SHOWN]
     if isinstance(value, datetime):
-        return humanize.naturaltime(datetime.now(UTC) - value)
+        return f"{seconds_words(max(0, round((datetime.now(UTC) - value).total_seconds())))} ago"
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -89,13 +104,20 @@ def _words(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
 
 
+_ID_SHOWN = 13
+"""Characters of a long id in a table; a unique prefix names a job everywhere."""
+
+
 def seconds_words(seconds: float) -> str:
-    """``0.42 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    if seconds < 10:
+    """``0.42 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``, ``5 d 03 h``."""
+    if seconds < 10 and isinstance(seconds, float):
         return f"{seconds:.2f} s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    hours = minutes // 60
+    if hours < 48:
+        return f"{hours} h {minutes % 60:02d} min"
+    return f"{hours // 24} d {hours % 24:02d} h"

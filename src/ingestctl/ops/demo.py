@@ -57,10 +57,15 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Say nothing: the demo tells its own story."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up (yt-dlp, after a first look) is no error here."""
+
+
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serve ``folder`` over HTTP on loopback; give its base URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    server = _Server(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -146,6 +146,8 @@ class Pipeline:
         if isinstance(error, LostAuthority | UploadLost):
             return self._result(lease, Status.RUNNING, Outcome.BUSY, began, error=error)
         diagnosis = diagnose(error)
+        if isinstance(error, IngestError) and error.job_id is None:
+            error.job_id = lease.job_id
         ours = error if isinstance(error, IngestError) else _unexpected(error, diagnosis)
         try:
             if isinstance(error, Interrupted):

@@ -8,7 +8,7 @@ import typer
 
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import Output, Quiet
-from ingestctl.cli.output import Lines, Result, Table
+from ingestctl.cli.output import Id, Lines, Result, Table
 from ingestctl.cli.runner import Call, execute
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _table(rows: Any) -> Table:
         columns,
         [
             (
-                row.job.id,
+                Id(row.job.id),
                 "stuck" if row.job.status == "running" and not row.lease_live else row.job.status,
                 row.job.phase,
                 row.error_code if row.job.status == "failed" else None,

@@ -9,7 +9,7 @@ import typer
 
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
-from ingestctl.cli.output import Block, Fields, Format, Lines, Result, Seconds, Size, Table
+from ingestctl.cli.output import Block, Fields, Format, Id, Lines, Result, Seconds, Size, Table
 from ingestctl.cli.runner import Call, execute
 from ingestctl.domain.errors import Exit, UsageError
 
@@ -176,7 +176,7 @@ def _many_result(done: PendingResult) -> Result:
     totals = {"runs": len(runs), **done.totals()}
     rows = [
         (
-            r.job_id,
+            Id(r.job_id),
             r.outcome,
             r.attempt,
             Seconds(r.duration_s),
