@@ -50,7 +50,9 @@ def show_blocks(blocks: Iterable[Block], style: Style) -> None:
 
 def _table(block: Table, style: Style) -> RichTable:
     table = RichTable(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for index, name in enumerate(block.columns):
+    filled = [i for i in range(len(block.columns)) if any(row[i] not in (None, "") for row in block.rows)]
+    for index in filled or range(len(block.columns)):
+        name = block.columns[index]
         number = any(isinstance(row[index], Size | Seconds | int) for row in block.rows)
         # Ids are for copying: they fold rather than lose their end.
         # Only free text may shrink or break; what is typed again or compared stays whole.
@@ -61,7 +63,7 @@ def _table(block: Table, style: Style) -> RichTable:
             no_wrap=not free,
         )
     for row in block.rows:
-        table.add_row(*(_cell(name, value, style) for name, value in zip(block.columns, row, strict=True)))
+        table.add_row(*(_cell(block.columns[i], row[i], style) for i in filled))
     return table
 
 
@@ -95,7 +97,7 @@ def _words(value: Any) -> str:
     if isinstance(value, Id):
         return value.text if len(value.text) <= _ID_SHOWN + 3 else value.text[:_ID_SHOWN]
     if isinstance(value, datetime):
-        return f"{seconds_words(max(0, round((datetime.now(UTC) - value).total_seconds())))} ago"
+        return age_words((datetime.now(UTC) - value).total_seconds())
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -108,9 +110,17 @@ _ID_SHOWN = 13
 """Characters of a long id in a table; a unique prefix names a job everywhere."""
 
 
+def age_words(seconds: float) -> str:
+    """How long ago, in its largest unit: ``12 s ago``, ``3 min ago``, ``5 h ago``, ``9 d ago``."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size or (unit == "min" and seconds >= size):
+            return f"{int(seconds // size)} {unit} ago"
+    return f"{max(0, int(seconds))} s ago"
+
+
 def seconds_words(seconds: float) -> str:
     """``0.42 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``, ``5 d 03 h``."""
-    if seconds < 10 and isinstance(seconds, float):
+    if seconds < 10:
         return f"{seconds:.2f} s"
     if seconds < 60:
         return f"{seconds:.0f} s"
