@@ -38,7 +38,7 @@ def _claim_all(url: str, name: int) -> list[str]:
 
 def _submit(url: str, name: int) -> tuple[str, bool]:
     store = open_store(url, timeout_s=60)
-    done = store.submit(new_job(f"job-{name}", of=source(-1)))
+    done = store.submit(new_job(f"job-{name}", "v-shared", of=source(-1)))
     store.close()
     return done.job.id, done.created
 
@@ -70,6 +70,10 @@ def test_each_job_is_claimed_once(world: World) -> None:
 
 
 def test_one_submitter_creates(world: World) -> None:
+    world.store.submit(new_job("gone", "v-shared", of=source(-1)))
+    world.sql(
+        "DELETE FROM jobs WHERE id = 'gone'"
+    )  # the video is there, and nobody's insert makes others wait
     answers = _everywhere(_submit, world.url)
     assert sum(created for _, created in answers) == 1
     assert len({job for job, _ in answers}) == 1
