@@ -54,7 +54,6 @@ def _table(block: Table, style: Style) -> RichTable:
     for index in filled or range(len(block.columns)):
         name = block.columns[index]
         number = any(isinstance(row[index], Size | Seconds | int) for row in block.rows)
-        # Ids are for copying: they fold rather than lose their end.
         # Only free text may shrink or break; what is typed again or compared stays whole.
         free = any(isinstance(row[index], str) and len(row[index]) > _SHORT for row in block.rows)
         table.add_column(
