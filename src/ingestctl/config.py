@@ -289,9 +289,14 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for redaction."""
-        values = [v.get_secret_value() for _, v in self if isinstance(v, SecretStr)]
-        passwords = [unquote(part.rpartition("@")[0].partition(":")[2]) for part in map(_netloc, values)]
-        return tuple(v for v in (*values, *passwords) if v)
+        found: list[str] = []
+        for _, value in self:
+            if isinstance(value, SecretStr):
+                secret = value.get_secret_value()
+                # Of a URL only the password is secret; messages may hold it encoded or not.
+                word = _password(secret) if "://" in secret else secret
+                found += [word, unquote(word)]
+        return tuple(dict.fromkeys(word for word in found if word))
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
@@ -326,8 +331,9 @@ class Shown:
     source: str
 
 
-def _netloc(url: str) -> str:
-    return url.partition("://")[2].partition("/")[0]
+def _password(url: str) -> str:
+    netloc = url.partition("://")[2].partition("/")[0]
+    return netloc.rpartition("@")[0].partition(":")[2]
 
 
 def env_names(field: FieldInfo) -> tuple[str, ...]:

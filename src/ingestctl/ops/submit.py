@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ingestctl.db.base import NewJob
 from ingestctl.domain.artifact import ObjectRef
-from ingestctl.domain.errors import Conflict, IngestError, ObjectExists, UsageError
+from ingestctl.domain.errors import Conflict, IngestError, InvalidPayload, ObjectExists, UsageError
 from ingestctl.domain.source import Buckets, Source, SourceKind, new_payload, source_of_url
 from ingestctl.domain.stop import Stop
 from ingestctl.pipeline.upload import Upload, sha256_of
@@ -58,10 +58,14 @@ class Submitter:
     def submit(self, text: str) -> Submitted:
         """Create (or find) the job for one URL or local file.
 
-        Raises UsageError or InvalidPayload for what is neither, and what database and storage raise.
+        Raises UsageError for what is neither, and what database and storage raise.
         """
         if "://" in text:
-            source = source_of_url(text)
+            try:
+                source = source_of_url(text)
+            except InvalidPayload as error:
+                hint = "Write a URL with http:// or https://, or the path of a file."
+                raise UsageError(error.message, hint=hint) from error
             return self._create(source, dedupe_key=source.uri, title=None)
         path = Path(text)
         if not path.is_file():
