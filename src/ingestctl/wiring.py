@@ -15,13 +15,15 @@ from ingestctl.domain.source import Buckets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ingestctl.config import Settings
-    from ingestctl.db.base import JobStore
+    from ingestctl.db.store import SqlJobStore
+    from ingestctl.domain.stop import Stop
     from ingestctl.media.base import Fetcher
     from ingestctl.media.ffmpeg_tool import FFmpegTool
     from ingestctl.media.tools import Tools
     from ingestctl.ops.submit import Submitter
+    from ingestctl.ops.verify import Verifier
     from ingestctl.pipeline import Observer, Options, Pipeline
+    from ingestctl.settings import Settings
     from ingestctl.storage.base import Storage
 
 
@@ -50,7 +52,7 @@ class Wiring:
         return f"{_user()}@{socket.gethostname()}"
 
     @cached_property
-    def store(self) -> JobStore:
+    def store(self) -> SqlJobStore:
         """The job store, at this program's schema. The embedded database migrates itself.
 
         Raises SchemaOutdated for any other that is behind.
@@ -68,7 +70,7 @@ class Wiring:
         return store
 
     @cached_property
-    def raw_store(self) -> JobStore:
+    def raw_store(self) -> SqlJobStore:
         """The job store, its schema not yet looked at."""
         from ingestctl.db.engine import open_store
 
@@ -172,6 +174,13 @@ class Wiring:
         return Pipeline(
             Services(self.store, self.storage, self.fetcher, self.media, self.options, observer, self.redact)
         )
+
+    def verifier(self, stop: Stop) -> Verifier:
+        """Checks stored artifacts."""
+        from ingestctl.ops.verify import Verifier
+
+        root = self.settings.scratch_root
+        return Verifier(self.store, self.storage, self.media, self.buckets, root, stop)
 
     def submitter(self) -> Submitter:
         """Creates jobs."""

@@ -15,7 +15,7 @@ from ingestctl.domain.redact import Redactor
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ingestctl.config import Settings
+    from ingestctl.settings import Settings
     from ingestctl.wiring import Wiring
 
 

@@ -1,7 +1,7 @@
 """Extracting audio with ffmpeg, and proving that none of it was lost.
 
 ffmpeg's exit status is no verdict: it is 0 for most truncated and damaged files. Measured on
-ffmpeg 5 to 8, what tells is the number of decoded samples beside what the container claims, and
+ffmpeg 8.1, what tells is the number of decoded samples beside what the container claims, and
 what ffmpeg says while it decodes. A claim alone may be wrong both ways (estimated MP3, fragmented
 MP4, recorder WebM), so a short result is only a failure when there is also a trace of damage.
 """
