@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Engine
 
-    from ingestctl.db.base import JobStore
+    from ingestctl.db.store import SqlJobStore
 
 APPLICATION = "ingestctl"
 POSTGRESQL_SCHEMES = ("postgresql+psycopg", "postgresql", "postgres")
@@ -32,7 +32,7 @@ POOL_SIZE = 5
 POOL_OVERFLOW = 15
 
 
-def open_store(url: str, *, timeout_s: float = 10.0) -> JobStore:
+def open_store(url: str, *, timeout_s: float = 10.0) -> SqlJobStore:
     """The store at ``url``. Connects on first use, not here.
 
     ``postgresql://``, ``postgres://``, ``postgresql+psycopg://`` (libpq parameters allowed) or

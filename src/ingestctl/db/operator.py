@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from ingestctl.db.base import JobStore
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
@@ -51,6 +53,14 @@ class AuditStore(Protocol):
         """Succeeded jobs never verified, or last verified before that moment; longest ago first."""
         ...
 
+    def artifacts_at(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Artifact]:
+        """The artifact rows of these objects, whichever video they are for."""
+        ...
+
+    def lacks_metadata(self, video_id: str) -> bool:
+        """Whether the video row is there and its ``metadata`` is NULL (or JSON ``null``)."""
+        ...
+
     def videos_of_keys(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Video]:
         """Which of these objects a video row (storage_bucket, storage_key) points to."""
         ...
@@ -63,6 +73,10 @@ class AuditStore(Protocol):
     def record_checks(self, checks: Sequence[Checked]) -> None:
         """Store verdict, level and the time on artifact rows, in batches."""
         ...
+
+
+class OperatorStore(JobStore, AuditStore, Protocol):
+    """The job store with what its operator asks of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ class Queries:
                 place
                 < sa.tuple_(sa.literal(moment, jobs.c.updated_at.type), sa.literal(job_id, jobs.c.id.type))
             )
-        rows = [_job_row(row) for row in self._all(question.limit(limit + 1))]
+        rows = [job_row(row) for row in self._all(question.limit(limit + 1))]
         page = rows[:limit]
         return Page(page, _mark(page[-1].job) if page and len(rows) > limit else None)
 
@@ -136,7 +136,7 @@ class Queries:
                 question = question.where(self._id() > after)
             rows = self._all(question)
             for row in rows:
-                yield _job_row(row)
+                yield job_row(row)
             if len(rows) < batch:
                 return
             after = rows[-1][jobs.c.id]
@@ -223,7 +223,8 @@ def _source_is(word: str) -> sa.ColumnElement[bool]:
     return sa.or_(uri.in_(starts), *follows)
 
 
-def _job_row(row: RowMapping) -> JobRow:
+def job_row(row: RowMapping) -> JobRow:
+    """A line of a job list from a row of ``_listing``."""
     return JobRow(
         job=job_of(row),
         source_type=row[videos.c.source_type],

@@ -46,7 +46,7 @@ def look(
     info = storage.stat(ref)
     if info is None:
         return None
-    expected = row if row and row.sha256 else _from_video_row(ref, kind, video)
+    expected = row if row and row.sha256 else from_video_row(ref, kind, video)
     if expected is None:
         raise Conflict(
             f"an object of {info.size_bytes} bytes is under {ref}, and nothing on record says it is the "
@@ -94,7 +94,7 @@ def read_sha256(storage: Storage, info: ObjectInfo, stop: Stop) -> str:
     return digest.hexdigest()
 
 
-def _from_video_row(ref: ObjectRef, kind: Kind, video: Video) -> Artifact | None:
+def from_video_row(ref: ObjectRef, kind: Kind, video: Video) -> Artifact | None:
     """What an older worker recorded on the video row, where it says enough to check by."""
     pointer = video.storage_ref
     if kind is not Kind.VIDEO or not isinstance(pointer, Mapping):

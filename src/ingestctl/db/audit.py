@@ -1,0 +1,199 @@
+# ruff: noqa: D102 - what each method promises is written once, in AuditStore (operator.py)
+"""What a fleet check asks of the database. See :class:`ingestctl.db.operator.AuditStore`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from ingestctl.db.queries import Queries, job_row
+from ingestctl.db.rows import artifact_of, status_is, video_of
+from ingestctl.db.tables import ingest_artifacts, jobs, videos
+from ingestctl.db.types import now
+from ingestctl.domain.artifact import ArtifactState, Kind, ObjectRef
+from ingestctl.domain.errors import InvalidPayload
+from ingestctl.domain.job import Status
+from ingestctl.domain.source import normalize_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
+
+    from ingestctl.db.base import JobFilter, JobRow
+    from ingestctl.db.operator import Checked
+    from ingestctl.domain.artifact import Artifact
+    from ingestctl.domain.job import Video
+
+REFS_A_QUESTION = 500
+"""Object names in one IN list: SQLite takes at most 32,766 parameters, two a name."""
+
+
+class Audits(Queries):
+    """The auditing part of the job store."""
+
+    def artifact_buckets(self) -> Sequence[str]:
+        """One short index probe per bucket, not a scan of the table."""
+        found: list[str] = []
+        column = self._bytewise(ingest_artifacts.c.bucket)
+        while True:
+            question = sa.select(ingest_artifacts.c.bucket).order_by(column).limit(1)
+            if found:
+                question = question.where(column > found[-1])
+            rows = self._all(question)
+            if not rows:
+                return found
+            found.append(rows[0]["bucket"])
+
+    def scan_artifacts(self, bucket: str, *, start_after: str = "", batch: int = 1000) -> Iterator[Artifact]:
+        table = ingest_artifacts
+        place, key = self._bytewise(table.c.bucket), self._bytewise(table.c.key)
+        after = start_after
+        while True:
+            question = sa.select(table).where(place == bucket, key > after).order_by(place, key).limit(batch)
+            rows = self._all(question)
+            for row in rows:
+                yield artifact_of(row)
+            if len(rows) < batch:
+                return
+            after = rows[-1]["key"]
+
+    def scan_unrecorded(self, where: JobFilter, *, batch: int = 1000) -> Iterator[JobRow]:
+        after: str | None = None
+        lacking = sa.or_(*(~self._has_stored(kind) for kind in Kind))
+        while True:
+            question = self._listing(where).where(status_is(Status.SUCCEEDED), lacking)
+            if after is not None:
+                question = question.where(self._id() > after)
+            rows = self._all(question.order_by(self._id()).limit(batch))
+            for row in rows:
+                yield job_row(row)
+            if len(rows) < batch:
+                return
+            after = rows[-1][jobs.c.id]
+
+    @staticmethod
+    def _has_stored(kind: Kind) -> sa.ColumnElement[bool]:
+        table = ingest_artifacts.alias(f"{kind}_row")
+        same = (table.c.video_id == jobs.c.video_id, table.c.kind == kind.value)
+        return sa.exists().where(*same, table.c.state == ArtifactState.STORED.value).correlate(jobs)
+
+    def scan_least_verified(
+        self, where: JobFilter, *, verified_before: datetime, batch: int = 200
+    ) -> Iterator[JobRow]:
+        """Never verified first, then by the older of the two objects' times; ids decide between equals.
+
+        The order is fixed by a page mark of (time, id): what is verified meanwhile only moves behind it.
+        """
+        table = ingest_artifacts
+        both = sa.func.count(table.c.verified_at) >= len(Kind)
+        last = (
+            sa.select(sa.case((both, sa.func.min(table.c.verified_at)), else_=None))
+            .where(table.c.video_id == jobs.c.video_id)
+            .correlate(jobs)
+            .scalar_subquery()
+            .label("last_verified")
+        )
+        yield from self._least(where, last, None, "", batch)
+        yield from self._least(where, last, verified_before, "", batch)
+
+    def _least(
+        self, where: JobFilter, last: sa.Label[Any], before: datetime | None, after_id: str, batch: int
+    ) -> Iterator[JobRow]:
+        mark: datetime | None = None
+        while True:
+            question = self._listing(where).add_columns(last).where(status_is(Status.SUCCEEDED))
+            column = last.element
+            if before is None:
+                question = question.where(column.is_(None), self._id() > after_id).order_by(self._id())
+            else:
+                question = question.where(column < before).order_by(column, self._id())
+                if mark is not None:
+                    later = sa.or_(column > mark, sa.and_(column == mark, self._id() > after_id))
+                    question = question.where(later)
+            rows = self._all(question.limit(batch))
+            for row in rows:
+                yield job_row(row)
+            if len(rows) < batch:
+                return
+            after_id, mark = rows[-1][jobs.c.id], rows[-1]["last_verified"]
+
+    def artifacts_at(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Artifact]:
+        table = ingest_artifacts
+        rows = self._at(sa.select(table), table.c.bucket, table.c.key, refs)
+        return {artifact.ref: artifact for artifact in map(artifact_of, rows)}
+
+    def videos_of_keys(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Video]:
+        rows = self._at(sa.select(videos), videos.c.storage_bucket, videos.c.storage_key, refs)
+        found = [video_of(row, videos) for row in rows]
+        return {ObjectRef(v.storage_bucket or "", v.storage_key or ""): v for v in found}
+
+    def _at(self, question: sa.Select[Any], bucket: Any, key: Any, refs: Sequence[ObjectRef]) -> list[Any]:
+        """One question a bucket, so that the key column's index can serve it."""
+        rows: list[Any] = []
+        by_bucket: dict[str, list[str]] = {}
+        for ref in refs:
+            by_bucket.setdefault(ref.bucket, []).append(ref.key)
+        for name, keys in by_bucket.items():
+            for start in range(0, len(keys), REFS_A_QUESTION):
+                some = keys[start : start + REFS_A_QUESTION]
+                rows += self._all(question.where(bucket == name, key.in_(some)))
+        return rows
+
+    def lacks_metadata(self, video_id: str) -> bool:
+        empty = sa.cast(videos.c.metadata, sa.Text) == "null"
+        question = sa.select(sa.or_(videos.c.metadata.is_(None), empty)).where(videos.c.id == video_id)
+        return bool(self._db.read(lambda c: c.scalar(question)))
+
+    def twins(self, video: Video) -> Sequence[Video]:
+        table, mine = ingest_artifacts, ingest_artifacts.alias("mine")
+        digests = sa.select(mine.c.sha256).where(
+            mine.c.video_id == video.id, mine.c.kind == Kind.VIDEO.value, mine.c.sha256.is_not(None)
+        )
+        same_bytes = sa.select(table.c.video_id).where(
+            table.c.sha256.in_(digests), table.c.kind == Kind.VIDEO.value
+        )
+        same_source = videos.c.source_uri.in_(_spellings(video.source_uri))
+        question = sa.select(videos).where(
+            videos.c.id != video.id, sa.or_(same_source, videos.c.id.in_(same_bytes))
+        )
+        return [video_of(row, videos) for row in self._all(question.order_by(videos.c.id))]
+
+    def record_checks(self, checks: Sequence[Checked]) -> None:
+        table = ingest_artifacts
+        change = (
+            table.update()
+            .where(table.c.bucket == sa.bindparam("at_bucket"), table.c.key == sa.bindparam("at_key"))
+            .values(verified_at=now(), verdict=sa.bindparam("found"), verified_level=sa.bindparam("level"))
+        )
+        # In key order, so that two audits at once wait for each other instead of dead-locking.
+        values = [
+            {"at_bucket": c.ref.bucket, "at_key": c.ref.key, "found": c.verdict.value, "level": c.level.value}
+            for c in sorted(checks, key=lambda c: c.ref)
+        ]
+
+        def work(connection: Connection, batch: list[dict[str, str]]) -> None:
+            connection.execute(change, batch)
+
+        for start in range(0, len(values), REFS_A_QUESTION):
+            batch = values[start : start + REFS_A_QUESTION]
+            self._db.write(lambda c, batch=batch: work(c, batch))  # type: ignore[misc]
+
+    def _bytewise(self, column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+        """The column in UTF-8 byte order, which is the order of listings."""
+        return column.collate("C") if self._db.dialect == "postgresql" else column
+
+
+def _spellings(uri: str) -> list[str]:
+    """The forms one source's address may have: with or without www, slash, and either scheme."""
+    try:
+        normal = normalize_url(uri)
+    except InvalidPayload:
+        return [uri]
+    _, _, rest = normal.partition("://")
+    host, slash, path = rest.partition("/")
+    bare = host.removeprefix("www.")
+    forms = {f"{s}://{h}{slash}{path}" for s in ("http", "https") for h in (bare, f"www.{bare}")}
+    return sorted({uri, *forms, *(f"{form}/" for form in forms if "?" not in form)})
