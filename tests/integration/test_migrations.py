@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.services.postgres import PostgresServer
 
-ALL = ("0001", "0002", "0003", "0004", "0005")
+ALL = ("0001", "0002", "0003", "0004", "0005", "0007")
 DONE = SchemaStatus(HEAD, HEAD, (), up_to_date=True)
 
 

@@ -22,7 +22,7 @@ from ingestctl.db.rows import (
     status_is,
     video_of,
 )
-from ingestctl.db.tables import job_events, job_runs, jobs, videos
+from ingestctl.db.tables import ingest_incidents, job_events, job_runs, jobs, videos
 from ingestctl.db.types import now, now_plus
 from ingestctl.domain.errors import Busy, Conflict, NotFound
 from ingestctl.domain.job import CLAIMABLE, Lease, Phase, Run, Status
@@ -132,14 +132,20 @@ def _next(connection: Connection, terms: _Terms, skip: set[str]) -> Claim | _Gav
 
 
 def _video_is_busy(stale_after_s: float) -> sa.ColumnElement[bool]:
-    # Not correlated: live attempts are few, and are looked up once whatever the planner believes.
+    # Not correlated: live attempts and holds are few, and are looked up once whatever the planner believes.
     other = jobs.alias("other")
     busy = (
         sa.select(other.c.video_id)
         .join(job_runs, job_runs.c.job_id == other.c.id)
         .where(other.c.type == IS_INGEST.right, attempt_is_live(stale_after_s))
     )
-    return jobs.c.video_id.in_(busy)
+    held = sa.select(ingest_incidents.c.video_id).where(*_held())
+    return jobs.c.video_id.in_(sa.union_all(busy, held))
+
+
+def _held() -> tuple[sa.ColumnElement[bool], ...]:
+    lease = ingest_incidents.c.lease_expires_at
+    return lease.is_not(None), lease > now(), ingest_incidents.c.video_id.is_not(None)
 
 
 def _lock(connection: Connection, where: Iterable[sa.ColumnElement[bool]]) -> RowMapping | None:
@@ -163,6 +169,7 @@ def _begin(connection: Connection, row: RowMapping, terms: _Terms) -> Claim | _G
     job_id, video_id = row[jobs.c.id], row[jobs.c.video_id]
     attempts = _attempts(connection, job_id, video_id, terms.stale_after_s)
     _refuse_live(job_id, attempts)
+    _refuse_held(connection, job_id, video_id)
     for run in attempts:
         if run.job_id != job_id:
             _expire_sibling(connection, run, job_id)
@@ -199,6 +206,14 @@ def _refuse_live(job_id: str, attempts: list[Run]) -> None:
             until = f" until {run.lease_expires_at:%H:%M:%S} UTC" if run.lease_expires_at else ""
             other = "" if run.job_id == job_id else f" (by its other job {run.job_id})"
             raise Busy(f"job {job_id}: its video is held{other} by {holder}{until}", job_id=job_id)
+
+
+def _refuse_held(connection: Connection, job_id: str, video_id: str) -> None:
+    """A cleanup of this video is under way: what it proved must not change below it."""
+    question = sa.select(ingest_incidents.c.id).where(*_held(), ingest_incidents.c.video_id == video_id)
+    incident = connection.scalar(question.limit(1))
+    if incident is not None:
+        raise Busy(f"job {job_id}: a cleanup of its video is under way (incident {incident})", job_id=job_id)
 
 
 def _expire_sibling(connection: Connection, run: Run, job_id: str) -> None:

@@ -41,30 +41,37 @@ class Intake:
         reason: str,
         details: Mapping[str, Any] | None = None,
     ) -> bool:
-        def work(connection: Connection) -> bool:
-            row = _resettable(connection, job_id, expect)
-            if row is None:
-                return False
-            set_job(
-                connection,
-                job_id,
-                status=Status.QUEUED.value,
-                ingestion_phase=None,
-                queued_at=now(),
-                started_at=None,
-                finished_at=None,
-                error_message=None,
-            )
-            said = {
-                "actor": actor,
-                "reason": reason,
-                "from": row[jobs.c.status],
-                "details": dict(details or {}),
-            }
-            add_event(connection, job_id, "ingestion.job.requeued", said)
-            return True
+        return self._db.write(
+            lambda c: put_back(c, job_id, expect, actor=actor, reason=reason, details=details or {})
+        )
 
-        return self._db.write(work)
+
+def put_back(
+    connection: Connection,
+    job_id: str,
+    expect: Status,
+    *,
+    actor: str,
+    reason: str,
+    details: Mapping[str, Any],
+) -> bool:
+    """See :meth:`JobStore.reset`; for those who do more in the same transaction."""
+    row = _resettable(connection, job_id, expect)
+    if row is None:
+        return False
+    set_job(
+        connection,
+        job_id,
+        status=Status.QUEUED.value,
+        ingestion_phase=None,
+        queued_at=now(),
+        started_at=None,
+        finished_at=None,
+        error_message=None,
+    )
+    said = {"actor": actor, "reason": reason, "from": row[jobs.c.status], "details": dict(details)}
+    add_event(connection, job_id, "ingestion.job.requeued", said)
+    return True
 
 
 def _submit(connection: Connection, new: NewJob) -> Submitted:

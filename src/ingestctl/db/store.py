@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from ingestctl.db.audit import Audits
 from ingestctl.db.claim import Claims
+from ingestctl.db.incidents import Incidents
 from ingestctl.db.intake import Intake
 from ingestctl.db.owner import OwnerWrites
 from ingestctl.db.queries import Queries
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from ingestctl.db.transactions import Database
 
 
-class SqlJobStore(Queries, Claims, OwnerWrites, Intake):
+class SqlJobStore(Audits, Queries, Claims, OwnerWrites, Intake, Incidents):
     """Implements :class:`~ingestctl.db.base.JobStore`. Made by :func:`ingestctl.db.engine.open_store`."""
 
     def __init__(self, database: Database) -> None:

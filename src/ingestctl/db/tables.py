@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table,
 
 from ingestctl.db.types import Json, Text, Timestamp
 
-HEAD = "0005"
+HEAD = "0007"
 """The Alembic revision this program needs. Kept here so that checking it does not import Alembic."""
 
 VERSION_TABLE = "ingestctl_alembic_version"
@@ -132,6 +132,8 @@ ingest_incidents = Table(  # ours
     Column("opened_at", Timestamp, nullable=False),
     Column("closed_at", Timestamp),
     Column("details", Json, nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_expires_at", Timestamp),
 )
 
 ingest_incident_entries = Table(  # ours, append-only
@@ -158,6 +160,8 @@ INDEXES = (
     "ix_ingest_artifacts_video",
     "ix_ingest_artifacts_verified",
     "ix_ingest_incidents_opened",
+    "ix_ingest_incidents_held",
+    "ix_ingest_incidents_job",
     "ix_ingest_entries_incident",
 )
 """Indexes of ours that must exist (and be valid) beside the tables' own keys."""
