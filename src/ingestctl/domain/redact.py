@@ -8,6 +8,7 @@ from typing import Any
 
 MASK = "***"
 _MAX_DEPTH = 20
+_LONG = 12
 
 _URL = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,30}://[^\s\"'<>\\^`{|}]{1,8000}")
 _USERINFO = re.compile(r"(?i)^([a-z][a-z0-9+.-]{1,30}://)([^/?#@]*)@")
@@ -29,10 +30,9 @@ class Redactor:
     """Masks known secret values, and whatever looks like a secret by where it stands."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # Longest first, so that a secret containing another is masked whole. Very short ones would
-        # mask ordinary text.
-        values = sorted({s for s in secrets if s and len(s) >= 4}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, values))) if values else None
+        # Longest first, so that a secret containing another is masked whole.
+        values = sorted({s for s in secrets if s}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(_pattern, values))) if values else None
 
     def __call__(self, text: str) -> str:
         """Return ``text`` with secrets masked as ``***``."""
@@ -59,6 +59,12 @@ class Redactor:
         if isinstance(value, str) and _SECRET_KEY.search(key):
             return MASK
         return self.data(value, depth + 1)
+
+
+def _pattern(secret: str) -> str:
+    """A long secret wherever it stands; a short one (``minio``) only where it is a whole word."""
+    exact = re.escape(secret)
+    return exact if len(secret) >= _LONG else rf"(?<![A-Za-z0-9]){exact}(?![A-Za-z0-9])"
 
 
 _SECRET_KEY = re.compile(r"(?i)(password|passwd|secret|token|api_?key|access_?key|authorization|cookie)$")

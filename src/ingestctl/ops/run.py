@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from ingestctl.pipeline import Pipeline, RunResult
 
 
+OURS = frozenset({"storage_error", "database_error", "disk_full", "configuration"})
+"""Causes that lie with us, not with a source: the next job would fail of the same."""
+STOP_AFTER = 2
+"""Failures of that kind in a row that end a round, so that an outage does not fail the whole queue."""
+
+
 @dataclass(frozen=True, slots=True)
 class PendingResult:
     """What a round of ``run --pending`` did. ``stopped`` says why it ended before the queue was empty."""
@@ -75,6 +81,9 @@ class _Round:
         self._until = until
         self._lock = threading.Lock()
         self.results: list[RunResult] = []
+        self._put_back: list[str] = []
+        """Jobs that are claimable again (interrupted, taken over): not begun again in the same round."""
+        self._ours_in_a_row = 0
         self.stopped: str | None = None
         self.error: IngestError | None = None
 
@@ -82,16 +91,24 @@ class _Round:
         """Run one job after the other while this round may go on."""
         while self._may_begin():
             try:
-                # A job that was put back (interrupted, taken over) is not begun again in the same round.
-                result = self._pipeline.run_next(self._stop, exclude=[r.job_id for r in self.results])
+                result = self._pipeline.run_next(self._stop, exclude=self._put_back)
             except IngestError as error:
                 with self._lock:
                     self.error, self.stopped = self.error or error, "error"
                 return
             if result is None:
                 return
-            with self._lock:
-                self.results.append(result)
+            self._take(result)
+
+    def _take(self, result: RunResult) -> None:
+        with self._lock:
+            self.results.append(result)
+            if result.outcome in (Outcome.BUSY, Outcome.INTERRUPTED):
+                self._put_back.append(result.job_id)
+            cause = result.diagnosis.cause if result.diagnosis else ""
+            self._ours_in_a_row = self._ours_in_a_row + 1 if cause in OURS else 0
+            if self._ours_in_a_row >= STOP_AFTER:
+                self.stopped = self.stopped or cause
 
     def _may_begin(self) -> bool:
         with self._lock:

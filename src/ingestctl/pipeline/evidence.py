@@ -74,6 +74,20 @@ def look(
     )
 
 
+def still_there(
+    storage: Storage, ref: ObjectRef, kind: Kind, video: Video, rows: Sequence[Artifact], stop: Stop
+) -> ObjectInfo | None:
+    """The object of a job that succeeded, if it is (still) the one on record; else None."""
+    if not any(row.ref == ref and row.sha256 for row in rows):
+        # An older worker left no row: being there is all there is to ask.
+        return storage.stat(ref)
+    try:
+        kept = look(storage, ref, kind, video, rows, stop)
+    except Conflict:
+        return None
+    return kept.info if kept else None
+
+
 def same_object(row: Artifact, info: ObjectInfo) -> bool:
     """Whether the store shows the very object that was committed: same size and same ETag."""
     return (

@@ -17,6 +17,7 @@ from ingestctl.domain.errors import (
     IngestError,
     Interrupted,
     LostAuthority,
+    NotFound,
     Unexpected,
     UploadLost,
     VerificationFailed,
@@ -25,7 +26,7 @@ from ingestctl.domain.job import Job, Lease, Status
 from ingestctl.domain.source import parse_payload
 from ingestctl.domain.stop import Stop
 from ingestctl.pipeline.attempt import Attempt
-from ingestctl.pipeline.evidence import same_object
+from ingestctl.pipeline.evidence import still_there
 from ingestctl.pipeline.journal import Journal
 from ingestctl.pipeline.model import Outcome, RunResult, StoredArtifact
 from ingestctl.pipeline.ownership import Ownership
@@ -146,8 +147,9 @@ class Pipeline:
         if isinstance(error, LostAuthority | UploadLost):
             return self._result(lease, Status.RUNNING, Outcome.BUSY, began, error=error)
         diagnosis = diagnose(error)
-        if isinstance(error, IngestError) and error.job_id is None:
-            error.job_id = lease.job_id
+        if isinstance(error, IngestError):
+            error.job_id = error.job_id or lease.job_id
+            error.hint = error.hint.replace(" JOB`", f" {lease.job_id}`")
         ours = error if isinstance(error, IngestError) else _unexpected(error, diagnosis)
         try:
             if isinstance(error, Interrupted):
@@ -219,27 +221,27 @@ class Pipeline:
     def _unchanged(self, job: Job, began: float, stop: Stop) -> RunResult:
         """A succeeded job: ask the store for both objects, write nothing."""
         artifacts = []
-        rows = {row.ref: row for row in self._services.store.artifacts(job.video_id)}
-        video = self._services.store.video(job.video_id)
+        services, rows = self._services, self._services.store.artifacts(job.video_id)
+        video = services.store.video(job.video_id)
+        if video is None:
+            raise NotFound(f"the video {job.video_id} of job {job.id} is gone", job_id=job.id)
         spec = parse_payload(
             job.payload,
-            video_id=job.video_id,
-            source_type=video.source_type if video else "",
-            source_uri=video.source_uri if video else "",
-            buckets=self._services.options.buckets,
+            video_id=video.id,
+            source_type=video.source_type,
+            source_uri=video.source_uri,
+            buckets=services.options.buckets,
         )
         for kind, ref in ((Kind.VIDEO, spec.video), (Kind.AUDIO, spec.audio)):
             stop.check()
-            row, info = rows.get(ref), self._services.storage.stat(ref)
-            # Jobs of an older worker have no artifact rows: for them being there is all there is to see.
-            if info is None or (row is not None and row.etag is not None and not same_object(row, info)):
-                found = "missing" if info is None else "changed"
+            info = still_there(services.storage, ref, kind, video, rows, stop)
+            if info is None:
                 raise VerificationFailed(
-                    f"job {job.id} succeeded, and its {kind} is {found}: {ref}",
+                    f"job {job.id} succeeded, and its {kind} is missing or changed: {ref}",
                     job_id=job.id,
                     hint=f"Look with `ingestctl verify-artifacts {job.id}`, then `ingestctl retry {job.id}`.",
                 )
-            digest = row.sha256 if row else None
+            digest = next((row.sha256 for row in rows if row.ref == ref), None)
             artifacts.append(
                 StoredArtifact(kind, ref, info.size_bytes, digest, info.content_type, reused=True)
             )
