@@ -43,7 +43,7 @@ class Services:
         return Retrying(
             retry=retry_if_exception(lambda e: isinstance(e, DatabaseUnavailable)),
             stop=stop_after_delay(self.options.lease_s * DB_PATIENCE_SHARE),
-            wait=wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.2),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2),
             sleep=stop.wait,
             reraise=True,
         )(write)
@@ -64,7 +64,7 @@ class Services:
                 and (error.retry_after or 0.0) <= options.retry_max_s
             )
 
-        backoff = wait_exponential_jitter(initial=options.retry_base_s, max=options.retry_max_s)
+        backoff = wait_exponential_jitter(multiplier=options.retry_base_s, max=options.retry_max_s)
 
         def wait(state: RetryCallState) -> float:
             return max(backoff(state), getattr(_error(state), "retry_after", None) or 0.0)
