@@ -50,7 +50,10 @@ class AuditStore(Protocol):
     def scan_least_verified(
         self, where: JobFilter, *, verified_before: datetime, batch: int = 200
     ) -> Iterator[JobRow]:
-        """Succeeded jobs never verified, or last verified before that moment; longest ago first."""
+        """Succeeded jobs never verified, or last verified before that moment; longest ago first.
+
+        Jobs without artifact rows, of which no check can be recorded, come last.
+        """
         ...
 
     def artifacts_at(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Artifact]:
@@ -174,4 +177,8 @@ class FactStore(Protocol):
 
     def bad_checks_between(self, since: datetime, until: datetime) -> tuple[int, int, Sequence[str]]:
         """Of the artifacts verified in that time: how many, how many corrupt or partial, and their jobs."""
+        ...
+
+    def check_writable(self) -> None:
+        """Raise DatabaseRefused or DatabaseUnavailable unless jobs can be written (nothing is)."""
         ...

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from ingestctl.db.audit import Audits
 from ingestctl.db.claim import Claims
+from ingestctl.db.facts import Facts
 from ingestctl.db.incidents import Incidents
 from ingestctl.db.intake import Intake
 from ingestctl.db.owner import OwnerWrites
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ingestctl.db.transactions import Database
 
 
-class SqlJobStore(Audits, Queries, Claims, OwnerWrites, Intake, Incidents):
+class SqlJobStore(Audits, Queries, Claims, OwnerWrites, Intake, Incidents, Facts):
     """Implements :class:`~ingestctl.db.base.JobStore`. Made by :func:`ingestctl.db.engine.open_store`."""
 
     def __init__(self, database: Database) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table,
 
 from ingestctl.db.types import Json, Text, Timestamp
 
-HEAD = "0007"
+HEAD = "0008"
 """The Alembic revision this program needs. Kept here so that checking it does not import Alembic."""
 
 VERSION_TABLE = "ingestctl_alembic_version"
@@ -156,9 +156,14 @@ INDEXES = (
     "ix_ingest_jobs_video",
     "ix_ingest_jobs_status",
     "ix_ingest_runs_running",
+    "ix_ingest_runs_ended",
     "ix_ingest_events_job",
     "ix_ingest_artifacts_video",
     "ix_ingest_artifacts_verified",
+    "ix_ingest_artifacts_place",
+    "ix_ingest_artifacts_due",
+    "ix_ingest_artifacts_sha256",
+    "ix_ingest_videos_object",
     "ix_ingest_incidents_opened",
     "ix_ingest_incidents_held",
     "ix_ingest_incidents_job",
