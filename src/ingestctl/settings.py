@@ -173,6 +173,47 @@ class Settings(BaseSettings):
         "INGESTCTL_FFMPEG",
         about="The ffmpeg program or its folder. Default: PATH, then the bundled one.",
     )
+    cool_down_s: Seconds = _setting(
+        900.0,
+        "INGESTCTL_COOL_DOWN_SECONDS",
+        about="How long `retry` leaves a source alone that has just asked for fewer requests.",
+    )
+    api_url: str | None = _setting(
+        None, "INGESTCTL_API_URL", about="The platform's API, for `retry --via api`: https://host[/prefix]."
+    )
+    api_key: SecretStr | None = _setting(
+        None, "INGESTCTL_API_KEY", about="Sent to the API as `Authorization: Bearer …`."
+    )
+    api_timeout_s: Seconds = _setting(
+        15.0, "INGESTCTL_API_TIMEOUT_SECONDS", about="How long one request to the API may take."
+    )
+    notify_urls: SecretStr | None = _setting(
+        None,
+        "INGESTCTL_NOTIFY_URLS",
+        about="Where `escalate --notify` writes: apprise URLs, separated by white space.",
+    )
+    escalate_source_jobs: int = _setting(
+        5, "INGESTCTL_ESCALATE_SOURCE_JOBS", about="Failed jobs of one source that escalate.", ge=1
+    )
+    escalate_source_share: float = _setting(
+        0.5, "INGESTCTL_ESCALATE_SOURCE_SHARE", about="And their share of that source's jobs.", ge=0, le=1
+    )
+    escalate_storage_jobs: int = _setting(
+        3, "INGESTCTL_ESCALATE_STORAGE_JOBS", about="Jobs failed on storage that escalate.", ge=1
+    )
+    escalate_storage_share: float = _setting(
+        0.2, "INGESTCTL_ESCALATE_STORAGE_SHARE", about="And their share of jobs since the first.", ge=0, le=1
+    )
+    escalate_crashes: int = _setting(
+        3, "INGESTCTL_ESCALATE_CRASHES", about="Attempts with a dead worker that escalate.", ge=1
+    )
+    escalate_corrupt: int = _setting(
+        3, "INGESTCTL_ESCALATE_CORRUPT", about="Corrupt or partial artifacts that escalate.", ge=1
+    )
+    escalate_corrupt_share: float = _setting(
+        0.01, "INGESTCTL_ESCALATE_CORRUPT_SHARE", about="And their share of those verified.", ge=0, le=1
+    )
+
     hand_off: bool = _setting(
         False, "INGESTCTL_HAND_OFF", about="Queue a transcription job when the audio is stored."
     )
@@ -222,6 +263,13 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("api_url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.lower().startswith(("http://", "https://")):
+            raise ValueError("it must begin with http:// or https://")
+        return value
+
     @property
     def effective_heartbeat_s(self) -> float:
         """How often the lease is renewed: as set, else every 10 s, or sooner where the lease is short."""
@@ -267,6 +315,9 @@ class Settings(BaseSettings):
                 # Of a URL only the password is secret; messages may hold it encoded or not.
                 word = _password(secret) if "://" in secret else secret
                 found += [word, unquote(word)]
+        # Of a notification's URL everything may be secret but the scheme.
+        notify = self.notify_urls.get_secret_value().split() if self.notify_urls else []
+        found += [url.partition("://")[2] for url in notify]
         return tuple(dict.fromkeys(word for word in found if word))
 
 
