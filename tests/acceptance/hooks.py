@@ -75,7 +75,7 @@ def real_time_ffmpeg(folder: Path) -> Path:
     (folder / "ffprobe").symlink_to(tools.ffprobe)
     program = folder / "ffmpeg"
     program.write_text(
-        f'#!/bin/sh\ncase "$*" in *pcm_s16le*) exec {tools.ffmpeg} -re "$@";; esac\nexec {tools.ffmpeg} "$@"\n'
+        f'#!/bin/sh\ncase "$*" in *pcm_s16le*) set -- -re "$@";; esac\nexec {tools.ffmpeg} "$@"\n'
     )
     program.chmod(0o755)
     return folder

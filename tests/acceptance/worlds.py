@@ -151,10 +151,12 @@ class World:
 
     # --- the database
 
-    def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+    def query(self, sql: str, *values: Any, timeout: float = 10) -> list[dict[str, Any]]:
         """Rows of one statement, ``?`` for values; JSON columns as Python values."""
         if self._dsn is None:
-            with contextlib.closing(sqlite3.connect(self.home / "ingestctl.db", timeout=10)) as connection:
+            with contextlib.closing(
+                sqlite3.connect(self.home / "ingestctl.db", timeout=timeout)
+            ) as connection:
                 connection.row_factory = sqlite3.Row
                 rows = [dict(row) for row in connection.execute(sql, values)]
                 connection.commit()
@@ -177,12 +179,13 @@ class World:
         """Every row of every table, for comparing before with after."""
         return {t: sorted(repr(row) for row in self.query(f"SELECT * FROM {t}")) for t in TABLES}
 
-    def wait_for_phase(self, job_id: str, phase: str, timeout: float = 30) -> None:
+    def wait_for_phase(self, worker: Worker, job_id: str, phase: str, timeout: float = 30) -> None:
         def reached() -> bool:
+            assert worker.process.poll() is None, f"it ended before {phase}: {worker.done()}"
             job = self.row("jobs", job_id)
             return bool(job["status"] == "running" and job["ingestion_phase"] == phase)
 
-        wait_until(reached, timeout, f"job {job_id} never reached {phase}: {self.row('jobs', job_id)}")
+        wait_until(reached, timeout, f"job {job_id} never reached {phase}")
 
     # --- the store
 
@@ -256,7 +259,7 @@ def _loaded(column: str, value: Any) -> Any:
 
 
 def make_world(kind: str, home: Path, postgres: PostgresServer | None, s3: S3Server | None) -> World:
-    """``sqlite``: SQLite and a folder. ``postgres``: an empty PostgreSQL and S3. ``platform``: the platform's."""
+    """``sqlite``: SQLite and a folder. ``postgres``: an empty PostgreSQL and S3. ``platform``: its own."""
     home.mkdir(parents=True)
     env = {
         "PATH": os.environ["PATH"],
