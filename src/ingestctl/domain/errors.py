@@ -334,7 +334,7 @@ class NoVideoStream(SourceFailed):
 
     code = "no_video_stream"
     default_cause = "invalid_source"
-    default_retryable: ClassVar[Retryable] = "no"
+    default_retryable: ClassVar[Retryable] = "after-fix"
     default_hint = "Set INGESTCTL_ACCEPT_AUDIO_ONLY=true to ingest audio-only sources."
 
 
