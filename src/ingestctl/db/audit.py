@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from ingestctl.db.queries import Queries, job_row
-from ingestctl.db.rows import artifact_of, status_is, video_of
+from ingestctl.db.rows import artifact_of, literal, status_is, video_of
 from ingestctl.db.tables import ingest_artifacts, jobs, videos
 from ingestctl.db.types import now
 from ingestctl.domain.artifact import ArtifactState, Kind, ObjectRef
@@ -20,15 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy.engine import Connection
-
     from ingestctl.db.base import JobFilter, JobRow
     from ingestctl.db.operator import Checked
     from ingestctl.domain.artifact import Artifact
     from ingestctl.domain.job import Video
 
-REFS_A_QUESTION = 500
-"""Object names in one IN list: SQLite takes at most 32,766 parameters, two a name."""
+REFS_A_QUESTION = 1000
+"""Object names in one IN list; SQLite takes at most 32,766 parameters."""
 
 
 class Audits(Queries):
@@ -83,42 +81,52 @@ class Audits(Queries):
     def scan_least_verified(
         self, where: JobFilter, *, verified_before: datetime, batch: int = 200
     ) -> Iterator[JobRow]:
-        """Never verified first, then by the older of the two objects' times; ids decide between equals.
+        """Never verified first, then the longest ago; jobs without artifact rows, of which no check can be
+        recorded, come last, so that they never keep the others from being looked at.
 
-        The order is fixed by a page mark of (time, id): what is verified meanwhile only moves behind it.
+        Pages follow the artifact rows: a row speaks for its video if no other row of it comes before.
         """
-        table = ingest_artifacts
-        both = sa.func.count(table.c.verified_at) >= len(Kind)
-        last = (
-            sa.select(sa.case((both, sa.func.min(table.c.verified_at)), else_=None))
-            .where(table.c.video_id == jobs.c.video_id)
-            .correlate(jobs)
-            .scalar_subquery()
-            .label("last_verified")
-        )
-        yield from self._least(where, last, None, "", batch)
-        yield from self._least(where, last, verified_before, "", batch)
+        yield from self._due(where, None, batch)
+        yield from self._due(where, verified_before, batch)
+        yield from self.scan_unrecorded(where, batch=batch)
 
-    def _least(
-        self, where: JobFilter, last: sa.Label[Any], before: datetime | None, after_id: str, batch: int
-    ) -> Iterator[JobRow]:
-        mark: datetime | None = None
+    def _due(self, where: JobFilter, before: datetime | None, batch: int) -> Iterator[JobRow]:
+        row, other = ingest_artifacts, ingest_artifacts.alias("other")
+        stored = literal(ArtifactState.STORED.value)
+        place, elsewhere = ((self._bytewise(t.c.bucket), self._bytewise(t.c.key)) for t in (row, other))
+        same = sa.and_(other.c.video_id == row.c.video_id, other.c.state == stored)
+        earlier = sa.tuple_(*elsewhere) < sa.tuple_(*place)
+        if before is None:
+            due: sa.ColumnElement[bool] = row.c.verified_at.is_(None)
+            first = sa.and_(other.c.verified_at.is_(None), earlier)
+        else:
+            due = row.c.verified_at < before
+            tied = sa.and_(other.c.verified_at == row.c.verified_at, earlier)
+            first = sa.or_(other.c.verified_at.is_(None), other.c.verified_at < row.c.verified_at, tied)
+        order = (*place, self._id()) if before is None else (row.c.verified_at, *place, self._id())
+        spoken_for = sa.exists().where(same, first).correlate(row)
+        marks = (row.c.bucket.label("a_bucket"), row.c.key.label("a_key"), row.c.verified_at.label("a_at"))
+        question = (
+            self._listing(where)
+            .add_columns(*marks)
+            .join(row, row.c.video_id == jobs.c.video_id)
+            .where(status_is(Status.SUCCEEDED), row.c.state == stored, due, ~spoken_for)
+            .order_by(*order)
+            .limit(batch)
+        )
+        page = question
         while True:
-            question = self._listing(where).add_columns(last).where(status_is(Status.SUCCEEDED))
-            column = last.element
-            if before is None:
-                question = question.where(column.is_(None), self._id() > after_id).order_by(self._id())
-            else:
-                question = question.where(column < before).order_by(column, self._id())
-                if mark is not None:
-                    later = sa.or_(column > mark, sa.and_(column == mark, self._id() > after_id))
-                    question = question.where(later)
-            rows = self._all(question.limit(batch))
-            for row in rows:
-                yield job_row(row)
+            rows = self._all(page)
+            for found in rows:
+                yield job_row(found)
             if len(rows) < batch:
                 return
-            after_id, mark = rows[-1][jobs.c.id], rows[-1]["last_verified"]
+            last = rows[-1]
+            mark = [last["a_bucket"], last["a_key"], last[jobs.c.id]]
+            if before is not None:
+                mark.insert(0, last["a_at"])
+            bound = [sa.literal(value, column.type) for value, column in zip(mark, order, strict=True)]
+            page = question.where(sa.tuple_(*order) > sa.tuple_(*bound))
 
     def artifacts_at(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Artifact]:
         table = ingest_artifacts
@@ -163,23 +171,19 @@ class Audits(Queries):
 
     def record_checks(self, checks: Sequence[Checked]) -> None:
         table = ingest_artifacts
-        change = (
-            table.update()
-            .where(table.c.bucket == sa.bindparam("at_bucket"), table.c.key == sa.bindparam("at_key"))
-            .values(verified_at=now(), verdict=sa.bindparam("found"), verified_level=sa.bindparam("level"))
-        )
-        # In key order, so that two audits at once wait for each other instead of dead-locking.
-        values = [
-            {"at_bucket": c.ref.bucket, "at_key": c.ref.key, "found": c.verdict.value, "level": c.level.value}
-            for c in sorted(checks, key=lambda c: c.ref)
-        ]
-
-        def work(connection: Connection, batch: list[dict[str, str]]) -> None:
-            connection.execute(change, batch)
-
-        for start in range(0, len(values), REFS_A_QUESTION):
-            batch = values[start : start + REFS_A_QUESTION]
-            self._db.write(lambda c, batch=batch: work(c, batch))  # type: ignore[misc]
+        groups: dict[tuple[str, str, str], list[str]] = {}
+        for check in checks:
+            group = (check.ref.bucket, check.verdict.value, check.level.value)
+            groups.setdefault(group, []).append(check.ref.key)
+        for (bucket, verdict, level), keys in groups.items():
+            for start in range(0, len(keys), REFS_A_QUESTION):
+                some = keys[start : start + REFS_A_QUESTION]
+                change = (
+                    table.update()
+                    .where(table.c.bucket == bucket, table.c.key.in_(some))
+                    .values(verified_at=now(), verdict=verdict, verified_level=level)
+                )
+                self._db.write(lambda c, change=change: c.execute(change) and None)  # type: ignore[misc]
 
     def _bytewise(self, column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
         """The column in UTF-8 byte order, which is the order of listings."""

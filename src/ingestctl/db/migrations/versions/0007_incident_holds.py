@@ -5,7 +5,7 @@ from __future__ import annotations
 from ingestctl.db.migrations.steps import add_columns, create_indexes
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 
 def upgrade() -> None:
