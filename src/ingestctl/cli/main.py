@@ -21,6 +21,7 @@ COMMANDS = {
     "jobs": "Step 1: list and find jobs",
     "inspect": "Steps 1-2: one job: state, attempts, cause, what to type next",
     "logs": "Step 2: what happened, line by line",
+    "verify-artifacts": "Step 3: original video, extracted audio, metadata record: three lines, one verdict",
     "submit": "create jobs for URLs or files",
     "run": "the worker: run one job, or all that is queued",
     "init": "create or migrate the database, create the buckets",

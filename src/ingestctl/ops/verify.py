@@ -10,7 +10,7 @@ from ingestctl.db.operator import Checked
 from ingestctl.domain.artifact import Kind, ObjectRef, Verdict
 from ingestctl.domain.errors import IngestError, InvalidPayload
 from ingestctl.domain.source import parse_payload
-from ingestctl.domain.verification import Level, Verification
+from ingestctl.domain.verification import Finding, Level, Subject, Verification
 from ingestctl.ops.decode import Decoder, MediaCheck
 from ingestctl.ops.look import Look, could_not, look_at, read_through, stray_uploads
 from ingestctl.ops.reading import Patience
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ingestctl.db.operator import OperatorStore
-    from ingestctl.domain.job import Job, Video
+    from ingestctl.domain.artifact import Artifact
+    from ingestctl.domain.job import Job, Run, Video
     from ingestctl.domain.source import Buckets
     from ingestctl.domain.stop import Stop
     from ingestctl.storage.base import Storage
@@ -78,18 +79,42 @@ class Verifier:
             strays=stray_uploads(self._storage, record, self._stop),
         )
 
-    def _record(self, job: Job) -> Record:
+    def check_row(self, row: Artifact) -> Finding | None:
+        """One object that a listing made suspect, against its row as it is now; None if that is gone.
+
+        A HEAD, and its bytes where only they can tell.
+        """
+        self._stop.check()
+        fresh = self._store.artifacts_at([row.ref]).get(row.ref)
+        if fresh is None:
+            return None
+        job = self._store.job(fresh.job_id)
+        subject = Subject(fresh.kind.value)
+        if job is None or job.video_id != fresh.video_id:
+            why = f"its row is of job {fresh.job_id}, which is no job of video {fresh.video_id} any more"
+            return Finding(subject, Verdict.FOREIGN, why, fresh.ref, fresh.size_bytes, fresh.etag)
+        record = self._record(job, {fresh.kind: fresh.ref})
+        look = look_at(self._storage, record, fresh.kind, self._stop)
+        return self._read(look, Level.EXISTS, None).finding()
+
+    def is_live(self, job_id: str) -> bool:
+        """Whether a live attempt holds the job."""
+        return self._holder(job_id) is not None
+
+    def _holder(self, job_id: str) -> Run | None:
+        return next((r for r in self._store.runs(job_id) if r.status == "running" and r.lease_live), None)
+
+    def _record(self, job: Job, only: Mapping[Kind, ObjectRef] | None = None) -> Record:
         video = self._store.video(job.video_id)
-        refs = places(job, video, self._buckets)
+        refs = only or places(job, video, self._buckets)
         both = tuple(dict.fromkeys(refs.values()))
-        holder = next((r for r in self._store.runs(job.id) if r.status == "running" and r.lease_live), None)
         return Record(
             job=job,
             video=video,
             refs=refs,
             rows=self._store.artifacts_at(both),
             pointers=self._store.videos_of_keys(both),
-            holder=holder,
+            holder=self._holder(job.id),
             lacks_metadata=self._store.lacks_metadata(job.video_id),
         )
 
