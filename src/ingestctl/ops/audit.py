@@ -76,6 +76,8 @@ class AuditReport:
     unrecorded_jobs: int = 0
     listing_requests: int = 0
     """Pages of 1,000 objects that were listed."""
+    upload_listing_requests: int = 0
+    """Buckets that were asked for unfinished uploads."""
     database_pages: int = 0
 
     def add(self, bad: Bad) -> None:
@@ -206,7 +208,7 @@ class FleetAudit:
     def _uploads(self, buckets: list[str], report: AuditReport) -> None:
         now = self._store.now()
         for bucket in buckets:
-            report.listing_requests += 1
+            report.upload_listing_requests += 1
             for upload in self._storage.unfinished(bucket):
                 if now - upload.started_at < UPLOAD_AGE:
                     continue

@@ -17,6 +17,7 @@ from ingestctl.domain.verification import Level, Subject, exit_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ingestctl.cli.output import Block
     from ingestctl.db.base import JobRow
     from ingestctl.domain.stop import Stop
     from ingestctl.domain.verification import Finding, Verification
@@ -78,13 +79,11 @@ def command(
     every: Annotated[bool, typer.Option("--all", help="Every succeeded job.")] = False,
     sample: Annotated[
         str | None,
-        typer.Option("--sample", metavar="5%", help="This share of jobs; the same ones each time."),
+        typer.Option("--sample", metavar="5%", help="This share of jobs; always the same ones."),
     ] = None,
     older_than: Annotated[
         str | None,
-        typer.Option(
-            "--older-than", metavar="30d", help="Not verified since; least recently verified first."
-        ),
+        typer.Option("--older-than", metavar="30d", help="Not verified for so long; longest ago first."),
     ] = None,
     max_minutes: Annotated[
         float | None, typer.Option("--max-minutes", min=0.01, help="Begin no job after this long.")
@@ -156,15 +155,14 @@ def _one(call: Call, name: str, level: Level, compare_audio: bool, stop: Stop) -
 
 
 def _next(found: Verification) -> list[str]:
-    if exit_of([found.verdict]) is Exit.VERIFICATION_FAILED:
-        return [
-            "next:",
-            f"  ingestctl cleanup {found.job_id} --dry-run",
-            f"  ingestctl inspect {found.job_id}",
-        ]
-    if exit_of([found.verdict]) is Exit.UNAVAILABLE:
-        return ["next:", "  ingestctl doctor", f"  ingestctl verify-artifacts {found.job_id} --level decode"]
-    return []
+    job = found.job_id
+    match exit_of([found.verdict]):
+        case Exit.VERIFICATION_FAILED:
+            return ["next:", f"  ingestctl cleanup {job} --dry-run", f"  ingestctl inspect {job}"]
+        case Exit.UNAVAILABLE:
+            return ["next:", "  ingestctl doctor", f"  ingestctl verify-artifacts {job} --level decode"]
+        case _:
+            return []
 
 
 def verification_data(found: Verification) -> dict[str, Any]:
@@ -266,12 +264,8 @@ def _many_result(report: ManyReport) -> Result:
         remarks.append("time is up before the last job: run the same again, and it goes on from there")
     columns = ("job", "job verdict", "subject", "verdict", "evidence")
     items = None if report.all is None else [verification_data(f) for f in report.all]
-    return Result(
-        data,
-        (Table(columns, rows), Lines(remarks)),
-        exit_of(v for v, n in report.counts.items() if n),
-        items=items,
-    )
+    exit_code = exit_of(v for v, n in report.counts.items() if n)
+    return Result(data, _listed(columns, rows, remarks), exit_code, items=items)
 
 
 def _audit_result(report: AuditReport) -> Result:
@@ -288,6 +282,7 @@ def _audit_result(report: AuditReport) -> Result:
         "unfinished_uploads": report.unfinished_uploads,
         "unrecorded_jobs": report.unrecorded_jobs,
         "listing_requests": report.listing_requests,
+        "upload_listing_requests": report.upload_listing_requests,
         "database_pages": report.database_pages,
         "complete": True,
     }
@@ -308,12 +303,12 @@ def _audit_result(report: AuditReport) -> Result:
         *_not_all(report.not_listed),
     ]
     columns = ("job", "subject", "verdict", "object", "evidence")
-    return Result(
-        data,
-        (Table(columns, rows), Lines(remarks)),
-        exit_of(v for v, n in report.counts.items() if n),
-        items=bad,
-    )
+    exit_code = exit_of(v for v, n in report.counts.items() if n)
+    return Result(data, _listed(columns, rows, remarks), exit_code, items=bad)
+
+
+def _listed(columns: tuple[str, ...], rows: list[tuple[Any, ...]], remarks: list[str]) -> tuple[Block, ...]:
+    return (Table(columns, rows), Lines(remarks)) if rows else (Lines(remarks),)
 
 
 def _bad_data(bad: Bad) -> dict[str, Any]:
