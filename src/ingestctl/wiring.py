@@ -15,12 +15,20 @@ from ingestctl.domain.source import Buckets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ingestctl.api.base import PlatformApi
     from ingestctl.db.store import SqlJobStore
+    from ingestctl.domain.escalation import Thresholds
     from ingestctl.domain.stop import Stop
     from ingestctl.media.base import Fetcher
     from ingestctl.media.ffmpeg_tool import FFmpegTool
     from ingestctl.media.tools import Tools
+    from ingestctl.notify import Notifier
+    from ingestctl.ops.cleanup import Cleaner
+    from ingestctl.ops.holding import HoldTerms
+    from ingestctl.ops.planning import Planner
+    from ingestctl.ops.retry import Retrier
     from ingestctl.ops.submit import Submitter
+    from ingestctl.ops.undo import Quarantine
     from ingestctl.ops.verify import Verifier
     from ingestctl.pipeline import Observer, Options, Pipeline
     from ingestctl.settings import Settings
@@ -181,6 +189,96 @@ class Wiring:
 
         root = self.settings.scratch_root
         return Verifier(self.store, self.storage, self.media, self.buckets, root, stop)
+
+    def retrier(self, stop: Stop, *, through_api: bool = False) -> Retrier:
+        """Puts jobs back in the queue, or hands them to the platform's API."""
+        from ingestctl.media.reach import reach
+        from ingestctl.ops.preflight import Preflight, Terms
+        from ingestctl.ops.retry import Retrier
+
+        settings = self.settings
+        networks = [ip_network(n, strict=False) for n in settings.source_allow_networks]
+        terms = Terms(
+            buckets=self.buckets,
+            max_attempts=settings.max_attempts,
+            cool_down_s=settings.cool_down_s,
+            scratch_root=settings.scratch_root,
+            min_free_bytes=int(settings.min_free_bytes),
+        )
+        preflight = Preflight(
+            self.store,
+            self.storage,
+            # Through a proxy only the fetcher knows what can be reached.
+            None if settings.proxy else lambda url: reach(url, networks, timeout_s=settings.socket_timeout_s),
+            self.verifier(stop).verify,
+            terms,
+        )
+        return Retrier(self.store, preflight, actor=self.actor, api=self.api if through_api else None)
+
+    @cached_property
+    def api(self) -> PlatformApi:
+        """The platform's HTTP API."""
+        from ingestctl.api.client import HttpPlatformApi
+        from ingestctl.domain.errors import ConfigurationError
+
+        settings = self.settings
+        if not settings.api_url:
+            raise ConfigurationError(
+                "INGESTCTL_API_URL is not set", hint="Set it to the address of the platform's API."
+            )
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        client = HttpPlatformApi(settings.api_url, key=key, timeout_s=settings.api_timeout_s)
+        self._closers.append(client.close)
+        return client
+
+    def notifier(self) -> Notifier:
+        """Tells people. Raises ConfigurationError where nobody is named."""
+        from ingestctl.notify import Notifier
+
+        urls = self.settings.notify_urls
+        return Notifier(urls.get_secret_value().split() if urls else [])
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """From which numbers on the escalation rules fire."""
+        from ingestctl.domain.escalation import Thresholds
+
+        settings = self.settings
+        return Thresholds(
+            source_jobs=settings.escalate_source_jobs,
+            source_share=settings.escalate_source_share,
+            storage_jobs=settings.escalate_storage_jobs,
+            storage_share=settings.escalate_storage_share,
+            crashes=settings.escalate_crashes,
+            corrupt=settings.escalate_corrupt,
+            corrupt_share=settings.escalate_corrupt_share,
+        )
+
+    @property
+    def hold_terms(self) -> HoldTerms:
+        """Who holds a video while it is cleaned up, and for how long at a time."""
+        from ingestctl.ops.holding import HoldTerms
+
+        owner = f"{self.actor}:{os.getpid()}:{secrets.token_hex(4)}"
+        return HoldTerms(owner, self.actor, self.settings.lease_s, self.settings.effective_heartbeat_s)
+
+    def planner(self, stop: Stop) -> Planner:
+        """Makes cleanup plans."""
+        from ingestctl.ops.planning import Planner
+
+        return Planner(self.store, self.storage, self.verifier(stop), self.buckets)
+
+    def cleaner(self, planner: Planner, stop: Stop) -> Cleaner:
+        """Applies cleanup plans."""
+        from ingestctl.ops.cleanup import Cleaner
+
+        return Cleaner(self.store, self.storage, planner, self.hold_terms, stop)
+
+    def quarantine(self, stop: Stop) -> Quarantine:
+        """Puts objects back from quarantine, and empties it."""
+        from ingestctl.ops.undo import Quarantine
+
+        return Quarantine(self.store, self.storage, self.hold_terms, stop)
 
     def submitter(self) -> Submitter:
         """Creates jobs."""

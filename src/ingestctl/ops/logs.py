@@ -12,6 +12,7 @@ from ingestctl.domain.causes import diagnose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import TextIO
 
     from ingestctl.db.base import JobStore
     from ingestctl.domain.job import Event, Run
@@ -52,10 +53,19 @@ def from_text(lines: Iterable[str], job_id: str, attempts: Sequence[Run] = ()) -
     """The lines of a log that hold this job's id or one of its attempts' ids; JSON lines are read as JSON."""
     runs = {run.id for run in attempts}
     for raw in lines:
-        line = raw[:_MAX_LINE].rstrip("\r\n")
+        line = raw.rstrip("\r\n")
         if job_id not in line and not any(run in line for run in runs):
             continue
         yield _json_line(line) or LogLine(None, None, "", line, {}, _cause_of(line))
+
+
+def short_lines(stream: TextIO) -> Iterator[str]:
+    """The lines of a stream, each cut to a length that memory can hold: a log may be one endless line."""
+    whole = True
+    while line := stream.readline(_MAX_LINE):
+        if whole:
+            yield line
+        whole = line.endswith("\n")
 
 
 def _event_line(event: Event, attempts: Mapping[str, int]) -> LogLine:

@@ -1,0 +1,1 @@
+"""The platform's HTTP API, as a client sees it."""

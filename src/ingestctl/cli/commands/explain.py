@@ -1,0 +1,69 @@
+"""``ingestctl explain``: which cause is this error message, and what now (runbook Step 2)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingestctl.cli.exits import exit_status
+from ingestctl.cli.options import Output, Quiet
+from ingestctl.cli.output import Block, Fields, Result
+from ingestctl.cli.runner import Call, execute
+from ingestctl.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from ingestctl.domain.causes import Diagnosis
+
+HELP = (
+    "Step 2: the cause of an error message, and what to do about it. Each argument is one message (of one "
+    "line or many); with `-` each line of stdin is one. Needs no settings, database or storage."
+)
+EXITS = exit_status()
+
+
+def command(
+    ctx: typer.Context,
+    text: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT...|-]", help="Messages.", show_default=False)
+    ] = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Diagnose each message, in order."""
+
+    def work(_: Call) -> Result:
+        from ingestctl.ops.explain import explain, messages
+
+        if not text:
+            raise UsageError("there is nothing to explain", hint="Give an error message, or `-` for stdin.")
+        if "-" in text and len(text) > 1:
+            raise UsageError("`-` reads stdin and goes alone", hint="Give messages or `-`, not both.")
+        # Logs are not always UTF-8; one odd byte must not hide the line it is in.
+        reconfigure = getattr(sys.stdin, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="replace")
+        found = list(explain(messages(sys.stdin) if text == ["-"] else text))
+        data = [_data(d) for d in found]
+        return Result({"diagnoses": data}, [_block(d) for d in found], items=data, quiet_ok=False)
+
+    execute(ctx, "explain", work, output=output, quiet=quiet)
+
+
+def _data(diagnosis: Diagnosis) -> dict[str, object]:
+    return {k: v for k, v in asdict(diagnosis).items() if k != "retry_after" or v is not None}
+
+
+def _block(diagnosis: Diagnosis) -> Block:
+    return Fields(
+        [
+            ("cause", f"{diagnosis.title} ({diagnosis.cause})"),
+            ("retryable", diagnosis.retryable),
+            ("confidence", diagnosis.confidence),
+            ("evidence", diagnosis.evidence),
+            ("guidance", diagnosis.guidance),
+            ("next", diagnosis.next),
+        ]
+    )
