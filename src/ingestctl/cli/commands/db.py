@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from ingestctl.cli.exits import exit_status
@@ -9,6 +11,9 @@ from ingestctl.cli.options import Output, Quiet
 from ingestctl.cli.output import Fields, Lines, Result
 from ingestctl.cli.runner import Call, execute
 from ingestctl.domain.errors import Exit
+
+if TYPE_CHECKING:
+    from ingestctl.cli.schemas_setup import DbStatus, DbUpgrade
 
 EXITS = exit_status()
 
@@ -31,7 +36,7 @@ def status(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> N
             ("head", found.head),
             ("up to date", found.up_to_date),
         ]
-        data = {
+        data: DbStatus = {
             "database": call.wiring.raw_store.url,
             "revision": found.revision,
             "head": found.head,
@@ -52,7 +57,7 @@ def upgrade(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> 
 
     def work(call: Call) -> Result:
         done = call.wiring.migrate()
-        data = {
+        data: DbUpgrade = {
             "from_revision": done.from_revision,
             "to_revision": done.to_revision,
             "applied": list(done.applied),

@@ -16,6 +16,7 @@ from ingestctl.cli.runner import Call, execute
 from ingestctl.domain.errors import Exit
 
 if TYPE_CHECKING:
+    from ingestctl.cli.schemas import Demo
     from ingestctl.ops.demo import DemoResult
     from ingestctl.wiring import Wiring
 
@@ -67,9 +68,9 @@ def _wiring(call: Call) -> Wiring:
 
 def _result(done: DemoResult, wiring: Wiring) -> Result:
     first = run.one_result(done.first)
-    data = {
+    data: Demo = {
         "url": done.url,
-        "first": first.data,
+        "first": run.run_data(done.first),
         "again": run.run_data(done.again) if done.again else None,
         "database": wiring.store.url,
         "storage": wiring.storage.url,

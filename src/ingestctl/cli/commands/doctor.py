@@ -15,6 +15,7 @@ from ingestctl.domain.errors import Exit, IngestError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ingestctl.cli.schemas_setup import CheckData, Doctor, DoctorConfig
     from ingestctl.ops.setup import Check
     from ingestctl.wiring import Wiring
 
@@ -46,7 +47,7 @@ def _config(call: Call) -> Result:
 
     shown = config.show(call.settings, call.overrides)
     rows = [(s.name, s.value, s.source) for s in shown]
-    data = {"settings": [{"name": s.name, "value": s.value, "source": s.source} for s in shown]}
+    data: DoctorConfig = {"settings": [{"name": s.name, "value": s.value, "source": s.source} for s in shown]}
     return Result(
         data, (Table(("setting", "value", "source"), rows),), items=data["settings"], quiet_ok=False
     )
@@ -103,13 +104,14 @@ def _tools(wiring: Wiring) -> Iterator[Check]:
 def _result(checks: list[Check]) -> Result:
     from ingestctl.ops.setup import worst
 
-    data = [{"id": c.id, "verdict": c.verdict, "detail": c.detail, "hint": c.hint} for c in checks]
+    found: list[CheckData] = [
+        {"id": c.id, "verdict": c.verdict, "detail": c.detail, "hint": c.hint} for c in checks
+    ]
+    data: Doctor = {"checks": found}
     hints = [f"{c.id}: {c.hint}" for c in checks if c.hint and c.verdict in ("warn", "fail")]
     error = worst(checks)
     code = Exit.DONE
     if any(c.verdict == "fail" for c in checks):
         code = error.exit if error else Exit.CONFIGURATION
     rows: list[tuple[Any, ...]] = [(c.id, c.verdict, c.detail) for c in checks]
-    return Result(
-        {"checks": data}, (Table(("check", "result", "detail"), rows), Lines(hints)), code, items=data
-    )
+    return Result(data, (Table(("check", "result", "detail"), rows), Lines(hints)), code, items=found)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import Output, Quiet
 from ingestctl.cli.output import Lines, Result, Table
 from ingestctl.cli.runner import Call, execute
+
+if TYPE_CHECKING:
+    from ingestctl.cli.schemas_setup import Init
 
 HELP = "Create or migrate the database and create the buckets. Additive; safe to run again at any time."
 EXITS = exit_status()
@@ -23,7 +28,7 @@ def command(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> 
         database = Made(f"database schema {upgraded.to_revision}", bool(upgraded.applied))
         made = [database, *make_buckets(call.wiring.storage, call.wiring.buckets)]
         rows = [(m.what, "created" if m.created else "exists") for m in made]
-        data = {
+        data: Init = {
             "database": call.wiring.raw_store.url,
             "storage": call.wiring.storage.url,
             "made": [{"what": m.what, "created": m.created} for m in made],

@@ -13,7 +13,18 @@ from ingestctl.cli.runner import Call, execute
 from ingestctl.domain.errors import Exit
 
 if TYPE_CHECKING:
-    from ingestctl.domain.job import Job, Run
+    from ingestctl.cli.schemas import (
+        AttemptData,
+        DiagnosisData,
+        EventData,
+        Inspect,
+        JobData,
+        LeaseData,
+        RunError,
+        SourceData,
+    )
+    from ingestctl.domain.causes import Diagnosis
+    from ingestctl.domain.job import Event, Job, Run
     from ingestctl.ops.inspect import JobReport
 
 HELP = "Steps 1-2: status, phase, lease, attempts, cause with evidence, artifacts, and what to type next."
@@ -38,11 +49,11 @@ def command(
     execute(ctx, "inspect", work, output=output, quiet=quiet)
 
 
-def _data(report: JobReport) -> dict[str, Any]:
+def _data(report: JobReport) -> Inspect:
     return {
-        "job": job_data(report.job) | {"source": _source(report)},
+        "job": {**job_data(report.job), "source": _source(report)},
         "runs": [_run(r) for r in report.runs],
-        "events": list(report.events),
+        "events": [_event(e) for e in report.events],
         "artifacts": [
             {
                 "kind": a.kind,
@@ -60,12 +71,12 @@ def _data(report: JobReport) -> dict[str, Any]:
             for a in report.artifacts
         ],
         "lease": _lease(report.lease),
-        "diagnosis": report.diagnosis,
+        "diagnosis": diagnosis_data(report.diagnosis) if report.diagnosis else None,
         "next": list(report.next),
     }
 
 
-def job_data(job: Job) -> dict[str, Any]:
+def job_data(job: Job) -> JobData:
     """A job with the platform API's keys."""
     return {
         "id": job.id,
@@ -85,17 +96,18 @@ def job_data(job: Job) -> dict[str, Any]:
     }
 
 
-def _source(report: JobReport) -> dict[str, Any] | None:
+def _source(report: JobReport) -> SourceData | None:
     video = report.video
     if video is None:
         return None
     return {"type": video.source_type, "uri": video.source_uri, "title": video.title}
 
 
-def _run(run: Run) -> dict[str, Any]:
-    error = None
+def _run(run: Run) -> AttemptData:
+    error: RunError | None = None
     if run.error_code or run.error_message:
-        error = {"code": run.error_code, "message": run.error_message, "details": run.error_details}
+        details = None if run.error_details is None else dict(run.error_details)
+        error = {"code": run.error_code, "message": run.error_message, "details": details}
     return {
         "id": run.id,
         "attempt": run.attempt,
@@ -103,11 +115,36 @@ def _run(run: Run) -> dict[str, Any]:
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "error": error,
-        "metadata": run.metadata,
+        "metadata": dict(run.metadata),
     }
 
 
-def _lease(run: Run | None) -> dict[str, Any] | None:
+def _event(event: Event) -> EventData:
+    return {
+        "id": event.id,
+        "job_id": event.job_id,
+        "run_id": event.run_id,
+        "event_type": event.event_type,
+        "payload": dict(event.payload),
+        "created_at": event.created_at,
+    }
+
+
+def diagnosis_data(diagnosis: Diagnosis) -> DiagnosisData:
+    """A diagnosis as JSON."""
+    return {
+        "cause": diagnosis.cause,
+        "title": diagnosis.title,
+        "retryable": diagnosis.retryable,
+        "evidence": diagnosis.evidence,
+        "guidance": diagnosis.guidance,
+        "next": diagnosis.next,
+        "confidence": diagnosis.confidence,
+        "retry_after": diagnosis.retry_after,
+    }
+
+
+def _lease(run: Run | None) -> LeaseData | None:
     if run is None:
         return None
     return {

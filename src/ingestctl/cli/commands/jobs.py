@@ -12,6 +12,7 @@ from ingestctl.cli.output import Id, Lines, Result, Table
 from ingestctl.cli.runner import Call, execute
 
 if TYPE_CHECKING:
+    from ingestctl.cli.schemas import JobLine, Jobs
     from ingestctl.db.base import JobRow
 
 HELP = "Step 1: identify the job. List and find jobs by status, phase, cause, source, age, id, video or URL."
@@ -66,7 +67,8 @@ def command(
         rows = [row_data(row) for row in page.jobs]
         more = (Lines([f"more: --after {page.next}"]),) if page.next else ()
         none = () if rows else (Lines(["no jobs match"]),)
-        return Result({"jobs": rows, "next": page.next}, (_table(page.jobs), *more, *none), items=rows)
+        data: Jobs = {"jobs": rows, "next": page.next}
+        return Result(data, (_table(page.jobs), *more, *none), items=rows)
 
     execute(ctx, "jobs", work, output=output, quiet=quiet)
 
@@ -91,7 +93,7 @@ def _table(rows: Any) -> Table:
     )
 
 
-def row_data(row: JobRow) -> dict[str, Any]:
+def row_data(row: JobRow) -> JobLine:
     """One job of a list, as JSON."""
     return {
         "job_id": row.job.id,

@@ -9,7 +9,7 @@ import typer
 
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
-from ingestctl.cli.output import Lines, Result, describe, plain, rfc3339, show
+from ingestctl.cli.output import Lines, Result, describe, rfc3339, show
 from ingestctl.cli.runner import Call, execute
 from ingestctl.domain.errors import Exit, UsageError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from ingestctl.cli.schemas import LogLineData, Logs
     from ingestctl.domain.job import Job
     from ingestctl.ops.logs import LogLine
 
@@ -96,9 +97,20 @@ def _follow(call: Call, job_id: str, last: str | None) -> Sequence[LogLine]:
 
 
 def _result(job: Job, lines: Sequence[LogLine]) -> Result:
-    data = {"job_id": job.id, "lines": [plain(line) for line in lines]}
+    data: Logs = {"job_id": job.id, "lines": [_line_data(line) for line in lines]}
     text = Lines([_line(line) for line in lines], data=True)
     return Result(data, (text,), items=data["lines"], quiet_ok=False)
+
+
+def _line_data(line: LogLine) -> LogLineData:
+    return {
+        "at": line.at,
+        "attempt": line.attempt,
+        "level": line.level,
+        "event": line.event,
+        "fields": dict(line.fields),
+        "cause": line.cause,
+    }
 
 
 def _line(line: LogLine) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from ingestctl.cli.runner import Call, execute
 from ingestctl.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
+    from ingestctl.cli.schemas import RunData, RunPending
     from ingestctl.ops.run import PendingResult
     from ingestctl.pipeline import Observer, RunResult
 
@@ -108,15 +109,16 @@ def one_result(result: RunResult) -> Result:
     )
 
 
-def run_data(result: RunResult) -> dict[str, Any]:
+def run_data(result: RunResult) -> RunData:
     """One run as JSON."""
+    from ingestctl.cli.commands.inspect import diagnosis_data
     from ingestctl.ops.inspect import for_job
 
-    data: dict[str, Any] = {
+    data: RunData = {
         "job_id": result.job_id,
         "video_id": result.video_id,
         "status": result.status,
-        "outcome": result.outcome,
+        "outcome": result.outcome.value,
         "attempt": result.attempt,
         "duration_s": result.duration_s,
         "artifacts": [
@@ -133,7 +135,7 @@ def run_data(result: RunResult) -> dict[str, Any]:
         ],
     }
     if result.diagnosis:
-        data["diagnosis"] = for_job(result.diagnosis, result.job_id)
+        data["diagnosis"] = diagnosis_data(for_job(result.diagnosis, result.job_id))
     return data
 
 
@@ -192,5 +194,5 @@ def _many_result(done: PendingResult) -> Result:
     if done.error:
         errors.append(done.error)
     blocks = (Table(("job", "outcome", "attempt", "took", "cause"), rows), Lines([ended]))
-    data = {"runs": runs, "totals": totals, "stopped": done.stopped}
+    data: RunPending = {"runs": runs, "totals": totals, "stopped": done.stopped}
     return Result(data, blocks, done.exit(), errors, items=runs)

@@ -16,6 +16,7 @@ from ingestctl.domain.errors import Exit, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ingestctl.cli.schemas import Submit, Submitted
     from ingestctl.ops.submit import SubmitResult
 
 HELP = "Create jobs for URLs or local files (`-`: stdin, one a line). The same source again is the same job."
@@ -53,7 +54,7 @@ def _inputs(sources: list[str]) -> Iterator[str]:
 def _result(results: list[SubmitResult]) -> Result:
     errors = [r.error for r in results if r.error]
     done = [r for r in results if not r.error]
-    data = [
+    jobs: list[Submitted] = [
         {
             "input": r.input,
             "job_id": r.job_id,
@@ -63,6 +64,7 @@ def _result(results: list[SubmitResult]) -> Result:
         }
         for r in done
     ]
+    data: Submit = {"jobs": jobs}
     rows = [(r.job_id, r.status, "created" if r.created else "exists", r.input) for r in done]
     code = Exit.DONE
     if errors:
@@ -71,7 +73,5 @@ def _result(results: list[SubmitResult]) -> Result:
     if done and not errors:
         waiting = [r.job_id for r in done if r.status == "queued"]
         hint = f"ingestctl run --job-id {waiting[0]}" if len(waiting) == 1 else "ingestctl run --pending"
-        return Result(
-            {"jobs": data}, (*blocks, Lines([f"next: {hint}"] if waiting else [])), code, items=data
-        )
-    return Result({"jobs": data}, blocks, code, errors, items=data)
+        return Result(data, (*blocks, Lines([f"next: {hint}"] if waiting else [])), code, items=jobs)
+    return Result(data, blocks, code, errors, items=jobs)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ingestctl.cli.output import Block
+    from ingestctl.cli.schemas import BadRow, FindingData, VerifyListing, VerifyMany, VerifyOne
     from ingestctl.db.base import JobRow
     from ingestctl.domain.stop import Stop
     from ingestctl.domain.verification import Finding, Verification
@@ -165,7 +166,7 @@ def _next(found: Verification) -> list[str]:
             return []
 
 
-def verification_data(found: Verification) -> dict[str, Any]:
+def verification_data(found: Verification) -> VerifyOne:
     """One job as JSON."""
     return {
         "job_id": found.job_id,
@@ -179,7 +180,7 @@ def verification_data(found: Verification) -> dict[str, Any]:
     }
 
 
-def finding_data(finding: Finding) -> dict[str, Any]:
+def finding_data(finding: Finding) -> FindingData:
     """One line of a verification as JSON."""
     return {
         "subject": finding.subject,
@@ -243,7 +244,7 @@ def _jobs(call: Call, choice: _Choice) -> Iterator[JobRow]:
 
 def _many_result(report: ManyReport) -> Result:
     bad = [verification_data(f) for f in report.bad]
-    data = {
+    data: VerifyMany = {
         "mode": "jobs",
         "level": report.level,
         "checked": report.checked,
@@ -270,7 +271,7 @@ def _many_result(report: ManyReport) -> Result:
 
 def _audit_result(report: AuditReport) -> Result:
     bad = [_bad_data(b) for b in report.bad]
-    data = {
+    data: VerifyListing = {
         "mode": "listing",
         "level": report.level,
         "checked": report.rows,
@@ -311,7 +312,7 @@ def _listed(columns: tuple[str, ...], rows: list[tuple[Any, ...]], remarks: list
     return (Table(columns, rows), Lines(remarks)) if rows else (Lines(remarks),)
 
 
-def _bad_data(bad: Bad) -> dict[str, Any]:
+def _bad_data(bad: Bad) -> BadRow:
     return {"job_id": bad.job_id, "video_id": bad.video_id, **finding_data(bad.finding)}
 
 
