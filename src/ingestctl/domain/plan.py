@@ -130,16 +130,17 @@ class Known:
 
     rows: tuple[Artifact, ...] = ()
     """Artifact rows of the videos concerned."""
-    protected: Mapping[ObjectRef, str] | None = None
-    """Objects that are never touched, each with the reason: another video's, or an upload's source."""
+    protected: Mapping[tuple[str, ObjectRef], str] | None = None
+    """Objects that are never touched for a video (by its id), each with the reason: they are recorded for
+    another video, or are an upload's source."""
 
     def row(self, video_id: str, ref: ObjectRef | None) -> Artifact | None:
         """This video's row for this object."""
         return next((r for r in self.rows if r.video_id == video_id and r.ref == ref), None)
 
-    def why_not(self, ref: ObjectRef | None) -> str | None:
-        """Why this object is never touched, if so."""
-        return (self.protected or {}).get(ref) if ref else None
+    def why_not(self, video_id: str, ref: ObjectRef | None) -> str | None:
+        """Why this object is never touched for this video, if so."""
+        return (self.protected or {}).get((video_id, ref)) if ref else None
 
 
 def make_plan(
@@ -164,7 +165,8 @@ def make_plan(
         first = speaker.setdefault(found.video_id, found.job_id)
         if first != found.job_id:
             reason = f"job {first} of the same video is in this plan and speaks for its objects"
-            refusals.append(Refusal(found.job_id, Subject.RECORD, Verdict.UNKNOWN, reason))
+            kept = (Subject.RECORD, Action.KEEP, found.of(Subject.RECORD).verdict, reason)
+            items.append(Item(found.job_id, found.video_id, *kept))
             continue
         judge = _Judge(found, known, found.job_id in include_valid, purge, reset)
         for finding in (*found.findings, *found.strays):
@@ -226,7 +228,7 @@ class _Judge:
         row = self.known.row(self.found.video_id, finding.ref)
         recorded = row is not None and row.sha256 is not None
         proved = self.found.level is Level.DECODE and finding.sha256 and finding.size_bytes is not None
-        if not recorded and proved and self.known.why_not(finding.ref) is None:
+        if not recorded and proved and self.known.why_not(self.found.video_id, finding.ref) is None:
             return self._item(finding, Action.ADOPT, f"its record is missing: {finding.evidence}")
         return self._item(finding, Action.KEEP, finding.evidence)
 
@@ -236,7 +238,7 @@ class _Judge:
         return self._take(finding, Action.DELETE if self.purge else Action.QUARANTINE, reason)
 
     def _take(self, finding: Finding, action: Action, reason: str) -> Item | Refusal:
-        why_not = self.known.why_not(finding.ref)
+        why_not = self.known.why_not(self.found.video_id, finding.ref)
         return self._refuse(finding, why_not) if why_not else self._item(finding, action, reason)
 
     def _refuse(self, finding: Finding, reason: str) -> Refusal:

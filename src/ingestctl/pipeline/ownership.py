@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from ingestctl.domain.errors import IngestError, LostAuthority
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ingestctl.db.base import JobStore
     from ingestctl.domain.job import Lease
     from ingestctl.domain.stop import Stop
 
@@ -20,6 +19,18 @@ GIVE_UP_SHARE = 0.75
 
 45 s of the default 60: the rest is the margin in which nobody else can have taken the job yet.
 """
+
+
+class Leases(Protocol):
+    """Where a lease is kept: the job store, for an attempt."""
+
+    def heartbeat(self, lease: Lease) -> None:
+        """Extend the lease. LostAuthority if it is not ours."""
+        ...
+
+    def confirm(self, lease: Lease) -> None:
+        """Raise LostAuthority unless the lease is ours and live."""
+        ...
 
 
 class Ownership:
@@ -31,7 +42,7 @@ class Ownership:
     """
 
     def __init__(
-        self, store: JobStore, lease: Lease, stop: Stop, *, every_s: float, claimed_at: float
+        self, store: Leases, lease: Lease, stop: Stop, *, every_s: float, claimed_at: float
     ) -> None:
         self._store = store
         self._lease = lease
