@@ -25,6 +25,7 @@ COMMANDS = {
     "verify-artifacts": "Step 3: original video, extracted audio, metadata record: three lines, one verdict",
     "retry": "Step 4: check, then put jobs back in the queue",
     "cleanup": "Step 5: remove what was proved broken, and only that; undo it",
+    "escalate": "when to escalate: the four rules, with the numbers that fired them",
     "incidents": "Step 5: the incident log: list, show, note, close, export",
     "submit": "create jobs for URLs or files",
     "run": "the worker: run one job, or all that is queued",
