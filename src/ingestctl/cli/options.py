@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ingestctl.cli.output import Format
+from ingestctl.domain.errors import UsageError
 
 Output = Annotated[
     Format | None,
@@ -26,8 +27,10 @@ JobOption = Annotated[
 def one_job(argument: str | None, option: str | None) -> str:
     """The job that was named, by argument or by ``--job-id``; a usage error if none or two."""
     if argument and option and argument != option:
-        raise typer.BadParameter(f"two jobs were named: {argument!r} and --job-id {option!r}")
+        raise UsageError(f"two jobs were named: {argument!r} and --job-id {option!r}", hint="Name one.")
     name = argument or option
     if not name:
-        raise typer.BadParameter("name a job: by id, or by a unique prefix of one")
+        raise UsageError(
+            "no job was named", hint="Give its id or a unique prefix; `ingestctl jobs` lists them."
+        )
     return name
