@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ingestctl.domain.errors import IngestError
+from ingestctl.pipeline.scratch import check_free, scratch_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -66,20 +67,22 @@ def check_storage(storage: Storage, buckets: Buckets) -> list[Check]:
         for probe in found:
             # A store without conditional writes is still safe by lease and fence, so that is a warning.
             bad: Verdict = "warn" if "conditional" in probe.id or "clock" in probe.id else "fail"
-            checks.append(Check(f"{name}:{probe.id}", "ok" if probe.ok else bad, probe.detail, probe.hint))
+            verdict: Verdict = "ok" if probe.ok else bad
+            checks.append(Check(f"{name}:{probe.id}", verdict, probe.detail, probe.hint, probe.error))
     return checks
 
 
 def check_scratch(root: Path, min_free_bytes: int) -> Check:
-    """Whether scratch files can be written and enough space is free."""
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Whether scratch files can be written and enough space is free. Raises ScratchFull as a run would."""
     probe = root / ".doctor"
-    probe.write_bytes(b"ok")
-    probe.unlink()
-    free = shutil.disk_usage(root).free
-    enough = free >= min_free_bytes
-    hint = "" if enough else "Free space, or set INGESTCTL_SCRATCH_DIR to a larger disk."
-    return Check("scratch", "ok" if enough else "fail", f"{root}: {free / 1e9:.1f} GB free", hint)
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe.write_bytes(b"ok")
+        probe.unlink()
+    except OSError as error:
+        raise scratch_error(root, error) from error
+    check_free(root, min_free_bytes)
+    return Check("scratch", "ok", f"{root}: {shutil.disk_usage(root).free / 1e9:.1f} GB free")
 
 
 def check_ytdlp(version: str, today: date) -> Check:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _PREFIX = "run-"
 _LOCK = ".lock"
-_YOUNG_S = 60.0
-"""A folder without a lock file may be one that is just being made; after this long it is a dead one."""
 
 
 @contextmanager
@@ -35,7 +33,7 @@ def scratch_folder(root: Path, run_id: str, *, min_free_bytes: int) -> Iterator[
         check_free(root, min_free_bytes)
         folder, lock = _make(folder_of(root, run_id))
     except OSError as error:
-        raise _scratch_error(root, error) from error
+        raise scratch_error(root, error) from error
     try:
         yield folder
     finally:
@@ -47,14 +45,16 @@ def scratch_folder(root: Path, run_id: str, *, min_free_bytes: int) -> Iterator[
 
 def _make(folder: Path) -> tuple[Path, FileLock]:
     for _ in range(5):
-        folder.mkdir(mode=0o700, exist_ok=True)
         lock = FileLock(folder / _LOCK)
         try:
+            folder.mkdir(mode=0o700, exist_ok=True)
             lock.acquire(blocking=False)
-        except Timeout:  # a sweeper looked at the very moment it was made
+        except (Timeout, FileNotFoundError):  # a sweeper looked at the very moment it was made
             time.sleep(0.05)
             continue
-        return folder, lock
+        if (folder / _LOCK).exists():
+            return folder, lock
+        lock.release(force=True)
     raise OSError(errno.EBUSY, "another process keeps locking it")
 
 
@@ -74,26 +74,26 @@ def check_free(root: Path, need_bytes: int) -> None:
 
 def sweep(root: Path) -> list[str]:
     """Remove scratch folders whose process is dead; return their names."""
-    removed = []
-    for folder in root.glob(f"{_PREFIX}*"):
-        if _is_dead(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            removed.append(folder.name)
-    return removed
+    return [folder.name for folder in root.glob(f"{_PREFIX}*") if _removed(folder)]
 
 
-def _is_dead(folder: Path) -> bool:
-    lock_file = folder / _LOCK
+def _removed(folder: Path) -> bool:
     try:
-        if not lock_file.exists():
-            return time.time() - folder.stat().st_mtime > _YOUNG_S
-        with FileLock(lock_file, blocking=False):
-            return True
+        inside = [path.name for path in folder.iterdir()]
+        if not inside:  # just being made, or its maker died before the lock: rmdir harms neither
+            folder.rmdir()
+        elif _LOCK not in inside:  # the lock is made first and removed with the rest: this was being removed
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            with FileLock(folder / _LOCK, blocking=False):
+                shutil.rmtree(folder, ignore_errors=True)
     except (Timeout, OSError):
         return False
+    return not folder.exists()
 
 
-def _scratch_error(root: Path, error: OSError) -> ScratchFull:
+def scratch_error(root: Path, error: OSError) -> ScratchFull:
+    """What an OSError in the scratch folder means: full, or not usable by us."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ScratchFull(f"scratch folder {root} is full", evidence=str(error))
     return ScratchFull(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ingestctl.domain.artifact import ObjectRef
+    from ingestctl.domain.errors import IngestError
 
 PART_SIZE = 16 * 1024 * 1024
 """Bytes a part holds (all but the last). 10,000 parts of this size are 156 GiB."""
@@ -52,6 +53,8 @@ class StorageCheck:
     ok: bool
     detail: str
     hint: str = ""
+    error: IngestError | None = None
+    """What the probe ran into, where it was an error: refused and unreachable are not the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ def check_bucket(storage: S3Storage, box: ClientBox, bucket: str) -> list[Storag
 
 
 def _failed(name: str, error: IngestError) -> StorageCheck:
-    return StorageCheck(name, False, f"{error.message} ({error.evidence or error.code})", error.hint)
+    detail = f"{error.message} ({error.evidence or error.code})"
+    return StorageCheck(name, False, detail, error.hint, error)
 
 
 def _clock(reply: Any) -> StorageCheck:
