@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ingestctl.cli.output import Block, Fields, Id, Lines, Seconds, Size, Style, Table, plain
+from ingestctl.cli.output import Alert, Block, Fields, Id, Lines, Seconds, Size, Style, Table, plain
 from ingestctl.cli.text import safe_text
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def show_blocks(blocks: Iterable[Block], style: Style) -> None:
     for block in blocks:
         if isinstance(block, Lines):
             for line in block.lines:
-                (out if block.data else remarks).print(Text(safe_text(style.redact(line))))
+                tone = "bold red" if isinstance(line, Alert) else ""
+                (out if block.data else remarks).print(Text(safe_text(style.redact(line)), style=tone))
             continue
         if block.title:
             out.print(Text(safe_text(style.redact(block.title)), style="bold"))
@@ -49,7 +50,9 @@ def show_blocks(blocks: Iterable[Block], style: Style) -> None:
 
 
 def _table(block: Table, style: Style) -> RichTable:
-    table = RichTable(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    table = RichTable(
+        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", show_edge=False
+    )
     filled = [i for i in range(len(block.columns)) if any(row[i] not in (None, "") for row in block.rows)]
     for index in filled or range(len(block.columns)):
         name = block.columns[index]
