@@ -75,13 +75,16 @@ class Stored:
 class Worker:
     """One running call of the program; it is killed with its test."""
 
-    def __init__(self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: str | None = None
+    ) -> None:
         self.began = time.monotonic()
+        self._stdin = stdin
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ingestctl", *arguments],
             env=dict(env),
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -97,7 +100,7 @@ class Worker:
         self.process.wait()
 
     def done(self, timeout: float = 60) -> Completed:
-        stdout, stderr = self.process.communicate(timeout=timeout)
+        stdout, stderr = self.process.communicate(self._stdin, timeout=timeout)
         return Completed(self.process.returncode, stdout, stderr, time.monotonic() - self.began)
 
 
@@ -122,16 +125,24 @@ class World:
 
     # --- the program
 
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> Worker:
+    def start(
+        self, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None
+    ) -> Worker:
         """Start ``ingestctl arguments…`` with this world's settings and nothing else in its environment."""
-        worker = Worker(arguments, {**self.env, **(env or {})}, self.home)
+        worker = Worker(arguments, {**self.env, **(env or {})}, self.home, stdin)
         self._workers.append(worker)
         return worker
 
-    def cli(self, *arguments: str, env: Mapping[str, str] | None = None, text: bool = False) -> Completed:
+    def cli(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        text: bool = False,
+        stdin: str | None = None,
+    ) -> Completed:
         """Run it to its end; with the envelope on stdout unless ``text``."""
         words = arguments if text else (*arguments, "--output", "json")
-        return self.start(*words, env=env).done()
+        return self.start(*words, env=env, stdin=stdin).done()
 
     def run(self, job_id: str, **env: str) -> Completed:
         return self.cli("run", "--job-id", job_id, env=env)
