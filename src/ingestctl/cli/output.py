@@ -53,6 +53,12 @@ class Id:
     text: str
 
 
+class Alert(str):
+    """A line that tells why something failed: highlighted on a terminal, text like any other elsewhere."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Rows under column names."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
-from ingestctl.cli.output import Lines, Result, describe, rfc3339, show
+from ingestctl.cli.output import Alert, Format, Lines, Result, describe, rfc3339, show
 from ingestctl.cli.runner import Call, execute
 from ingestctl.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from ingestctl.cli.schemas import LogLineData, Logs
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 HELP = "Step 2: a job's log lines, from the database, files or stdin (kubectl logs … | ingestctl logs JOB -)."
 EXITS = exit_status(Exit.NOT_FOUND)
 _POLL_S = 1.0
+_BATCH = 500
+_MAX_JSON_LINES = 20_000
 
 
 def command(
@@ -38,10 +43,10 @@ def command(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Collect the lines, show them; with --follow, until the job is no longer running."""
+    """Show the lines as they are found; with --follow, until the job is no longer running."""
 
     def work(call: Call) -> Result:
-        from ingestctl.ops.logs import from_database, from_text
+        from ingestctl.ops.logs import from_database, from_text, short_lines
 
         if stdin not in (None, "-"):
             raise UsageError(f"unexpected argument {stdin!r}", hint="Only `-` (stdin) may follow the job.")
@@ -49,16 +54,16 @@ def command(
         found = store.resolve(one_job(job, job_id))
         runs = store.runs(found.id)
         if stdin == "-":
-            lines: Sequence[LogLine] = list(from_text(sys.stdin, found.id, runs))
-            return _result(found, lines)
+            # Logs are not always UTF-8. Each line is shown at once: the sender may still be writing.
+            reconfigure = getattr(sys.stdin, "reconfigure", None)
+            if reconfigure:
+                reconfigure(errors="replace")
+            return _stream(call, found, from_text(short_lines(sys.stdin), found.id, runs), batch=1)
         lines, last = from_database(store, found.id)
-        for path in _files(call, file):
-            with _open(path) as stream:
-                lines = [*lines, *from_text(stream, found.id, runs)]
-        if follow:
-            show("logs", _result(found, lines), call.style)
-            lines = _follow(call, found.id, last)
-        return _result(found, lines)
+        files = list(_files(call, file))
+        texts = (from_text(_searched(path), found.id, runs) for path in files)
+        later = _follow(call, found.id, last) if follow else ()
+        return _stream(call, found, chain(lines, *texts, later), batch=_BATCH)
 
     execute(ctx, "logs", work, output=output, quiet=quiet)
 
@@ -66,21 +71,39 @@ def command(
 def _files(call: Call, given: list[str] | None) -> Iterator[Path]:
     from pathlib import Path
 
-    yield from map(Path, given or ())
+    for path in map(Path, given or ()):
+        _open(path).close()  # a name that is wrong is told before anything is shown
+        yield path
     folder = call.settings.log_dir
     if folder and folder.is_dir():
         yield from sorted(p for p in folder.iterdir() if p.is_file() and ".log" in p.name)
 
 
 def _open(path: Path) -> Any:
+    import gzip
+
     try:
+        if path.suffix == ".gz":
+            return gzip.open(path, "rt", encoding="utf-8", errors="replace")
         return path.open(encoding="utf-8", errors="replace")
     except OSError as error:
         raise UsageError(f"--file {str(path)!r} cannot be read: {error.strerror}") from error
 
 
-def _follow(call: Call, job_id: str, last: str | None) -> Sequence[LogLine]:
-    """Show new lines as they come, until the job is not running; return the last ones."""
+def _searched(path: Path) -> Iterator[str]:
+    import zlib
+
+    from ingestctl.ops.logs import short_lines
+
+    with _open(path) as stream:
+        try:
+            yield from short_lines(stream)
+        except (OSError, EOFError, zlib.error) as error:
+            raise UsageError(f"the log file {str(path)!r} cannot be read to its end: {error}") from error
+
+
+def _follow(call: Call, job_id: str, last: str | None) -> Iterator[LogLine | None]:
+    """New lines as they come, until the job is not running; None where there are none for now."""
     import time
 
     from ingestctl.ops.logs import from_database
@@ -89,14 +112,36 @@ def _follow(call: Call, job_id: str, last: str | None) -> Sequence[LogLine]:
     while True:
         job = store.job(job_id)
         lines, last = from_database(store, job_id, after=last)
+        yield from lines
         if job is None or job.status != "running":
-            return lines
-        if lines:
-            show("logs", _result(job, lines), call.style)
+            return
+        yield None
         time.sleep(_POLL_S)
 
 
-def _result(job: Job, lines: Sequence[LogLine]) -> Result:
+def _stream(call: Call, job: Job, lines: Iterable[LogLine | None], *, batch: int) -> Result:
+    """Show lines batch by batch; the last batch is the result. One JSON envelope holds the last lines."""
+    if call.style.format is Format.JSON:
+        kept: deque[LogLine] = deque(maxlen=_MAX_JSON_LINES)
+        count = 0
+        for line in lines:
+            if line is not None:
+                kept.append(line)
+                count += 1
+        lost = count - len(kept)
+        told = [f"{lost} earlier lines left out; --output ndjson shows all"] if lost else []
+        return replace(_result(job, kept), warnings=told)
+    held: list[LogLine] = []
+    for line in lines:
+        if line is not None:
+            held.append(line)
+        if held and (line is None or len(held) >= batch):
+            show("logs", _result(job, held), call.style)
+            held = []
+    return _result(job, held)
+
+
+def _result(job: Job, lines: Collection[LogLine]) -> Result:
     data: Logs = {"job_id": job.id, "lines": [_line_data(line) for line in lines]}
     text = Lines([_line(line) for line in lines], data=True)
     return Result(data, (text,), items=data["lines"], quiet_ok=False)
@@ -118,4 +163,5 @@ def _line(line: LogLine) -> str:
     attempt = f"#{line.attempt}" if line.attempt else ""
     cause = f"  <- {line.cause}" if line.cause else ""
     words = (at, attempt, line.level.upper(), line.event, describe(line.fields))
-    return " ".join(w for w in words if w) + cause
+    text = " ".join(w for w in words if w) + cause
+    return Alert(text) if line.cause or line.level.lower() in ("error", "critical", "fatal") else text
