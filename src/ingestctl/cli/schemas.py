@@ -57,7 +57,7 @@ class DiagnosisData(TypedDict):
     next: str
     """The command to type; JOB stands for the job's id where there is no job."""
     confidence: Literal["high", "low"]
-    retry_after: NotRequired[float | None]
+    retry_after: float | None
     """Seconds the other side asked to wait, where it said so."""
 
 
@@ -297,6 +297,7 @@ class VerifyListing(TypedDict):
     unfinished_uploads: int
     unrecorded_jobs: int
     listing_requests: int
+    upload_listing_requests: int
     database_pages: int
     complete: bool
 

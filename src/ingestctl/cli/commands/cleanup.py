@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,8 +18,17 @@ from ingestctl.domain.verification import Level
 from ingestctl.ops.find import JobQuery, moment
 
 if TYPE_CHECKING:
+    from ingestctl.cli.schemas_operator import (
+        AppliedData,
+        Cleanup,
+        ItemData,
+        PlaceData,
+        PlanData,
+        RefData,
+        RefusalData,
+    )
     from ingestctl.domain.artifact import ObjectRef
-    from ingestctl.domain.plan import Item, Plan
+    from ingestctl.domain.plan import Item, Plan, Refusal
     from ingestctl.domain.stop import Stop
     from ingestctl.ops.cleaning import CleanupResult, Prepared
     from ingestctl.ops.cleanup import Applied
@@ -233,26 +242,65 @@ def _begun(prepared: Prepared) -> tuple[str, ...]:
 def _result(result: CleanupResult, remarks: tuple[str, ...] = ()) -> Result:
     incidents = result.incidents
     reset = any(c.reset for c in result.done)
-    data = {
+    data: Cleanup = {
         "incident": incidents[0] if len(incidents) == 1 else None,
         "incidents": list(incidents),
         "plan": plan_data(result.plan),
         "applied": [_applied(a) for a in result.applied],
-        "refusals": list(result.refusals),
+        "refusals": [_refusal(r) for r in result.refusals],
         "reset": reset,
         "dry_run": result.dry_run,
     }
     return Result(data, _blocks(result, remarks, reset), result.exit, result.errors)
 
 
-def plan_data(plan: Plan) -> dict[str, Any]:
+def plan_data(plan: Plan) -> PlanData:
     """A plan as JSON, the same that ``--plan-out`` writes."""
-    from ingestctl.domain.plan import to_json
+    from ingestctl.domain.plan import PLAN_VERSION
 
-    return to_json(plan)
+    return {
+        "version": PLAN_VERSION,
+        "fingerprint": plan.fingerprint,
+        "items": [_item(i) for i in plan.items],
+        "refusals": [_refusal(r) for r in plan.refusals],
+        "purge": plan.purge,
+        "reset": plan.reset,
+        "level": plan.level,
+        "include_valid": list(plan.include_valid),
+    }
 
 
-def _applied(applied: Applied) -> dict[str, Any]:
+def _item(item: Item) -> ItemData:
+    return {
+        "job_id": item.job_id,
+        "video_id": item.video_id,
+        "subject": item.subject,
+        "action": item.action,
+        "verdict": item.verdict,
+        "reason": item.reason,
+        "ref": _ref(item.ref),
+        "size_bytes": item.size_bytes,
+        "etag": item.etag,
+        "sha256": item.sha256,
+        "upload_id": item.upload_id,
+    }
+
+
+def _refusal(refusal: Refusal) -> RefusalData:
+    return {
+        "job_id": refusal.job_id,
+        "subject": refusal.subject,
+        "verdict": refusal.verdict,
+        "reason": refusal.reason,
+        "ref": _ref(refusal.ref),
+    }
+
+
+def _ref(ref: ObjectRef | None) -> RefData | None:
+    return {"bucket": ref.bucket, "key": ref.key} if ref else None
+
+
+def _applied(applied: Applied) -> AppliedData:
     item = applied.item
     return {
         "job_id": item.job_id,
@@ -267,7 +315,7 @@ def _applied(applied: Applied) -> dict[str, Any]:
     }
 
 
-def _place(ref: ObjectRef | None) -> dict[str, str | None]:
+def _place(ref: ObjectRef | None) -> PlaceData:
     return {"bucket": ref.bucket if ref else None, "key": ref.key if ref else None}
 
 

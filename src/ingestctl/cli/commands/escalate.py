@@ -15,6 +15,7 @@ from ingestctl.domain.errors import Exit, IngestError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ingestctl.cli.schemas_operator import Escalate, EscalateReplay
     from ingestctl.ops.escalate import Escalation, Opened, Replay
 
 HELP = (
@@ -136,7 +137,7 @@ def _open(call: Call, found: Escalation, archive: bool, reason: str, warnings: l
     return opened
 
 
-def _data(found: Escalation) -> dict[str, Any]:
+def _data(found: Escalation) -> Escalate:
     return {
         "since": found.since,
         "until": found.until,
@@ -192,14 +193,26 @@ def _replay(call: Call, since: str, over: str) -> Result:
     return Result(_replay_data(done), _replay_blocks(done), quiet_ok=False)
 
 
-def _replay_data(done: Replay) -> dict[str, Any]:
+def _replay_data(done: Replay) -> EscalateReplay:
     return {
         "since": done.since,
         "until": done.until,
         "window_s": done.window.total_seconds(),
         "step_s": done.step.total_seconds(),
         "windows": done.windows,
-        "rules": list(done.rules),
+        "rules": [
+            {
+                "rule": r.rule,
+                "title": r.title,
+                "times": r.times,
+                "windows_fired": r.windows_fired,
+                "episodes": [
+                    {"begin": e.begin, "end": e.end, "severity": e.severity, "summary": e.summary}
+                    for e in r.episodes
+                ],
+            }
+            for r in done.rules
+        ],
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,7 @@ from ingestctl.cli.runner import Call, execute
 from ingestctl.domain.errors import UsageError
 
 if TYPE_CHECKING:
+    from ingestctl.cli.schemas import DiagnosisData, Explain
     from ingestctl.domain.causes import Diagnosis
 
 HELP = (
@@ -47,13 +47,16 @@ def command(
             reconfigure(errors="replace")
         found = list(explain(messages(sys.stdin) if text == ["-"] else text))
         data = [_data(d) for d in found]
-        return Result({"diagnoses": data}, [_block(d) for d in found], items=data, quiet_ok=False)
+        explained: Explain = {"diagnoses": data}
+        return Result(explained, [_block(d) for d in found], items=data, quiet_ok=False)
 
     execute(ctx, "explain", work, output=output, quiet=quiet)
 
 
-def _data(diagnosis: Diagnosis) -> dict[str, object]:
-    return {k: v for k, v in asdict(diagnosis).items() if k != "retry_after" or v is not None}
+def _data(diagnosis: Diagnosis) -> DiagnosisData:
+    from ingestctl.cli.commands.inspect import diagnosis_data
+
+    return diagnosis_data(diagnosis)
 
 
 def _block(diagnosis: Diagnosis) -> Block:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,14 @@ from ingestctl.cli.runner import Call, execute
 from ingestctl.domain.errors import Exit
 
 if TYPE_CHECKING:
-    from ingestctl.db.operator import Incident
+    from ingestctl.cli.schemas_operator import (
+        EntryData,
+        IncidentChanged,
+        IncidentData,
+        IncidentReportData,
+        Incidents,
+    )
+    from ingestctl.db.operator import Incident, IncidentEntry
     from ingestctl.ops.incidents import IncidentReport
 
 HELP = "Step 5.3: the incident log: what was done, by whom, why, and on which proof."
@@ -51,7 +58,8 @@ def list_(
         rows = [(i.id, i.status, i.severity, i.kind, i.job_id, i.opened_at, i.actor, i.title) for i in found]
         none = () if rows else (Lines(["no incidents match"]),)
         data = [incident_data(i) for i in found]
-        return Result({"incidents": data}, (Table(columns, rows), *none), items=data)
+        listed: Incidents = {"incidents": data}
+        return Result(listed, (Table(columns, rows), *none), items=data)
 
     execute(ctx, "incidents list", work, output=output, quiet=quiet)
 
@@ -85,7 +93,8 @@ def note(
         from ingestctl.ops import incidents
 
         done = incidents.note(call.wiring.store, name, text, actor=call.wiring.actor)
-        return Result({"incident": done.incident.id, "changed": True}, (Lines(["noted"]),))
+        data: IncidentChanged = {"incident": done.incident.id, "changed": True}
+        return Result(data, (Lines(["noted"]),))
 
     execute(ctx, "incidents note", work, output=output, quiet=quiet)
 
@@ -105,7 +114,8 @@ def close(
 
         done = incidents.close(call.wiring.store, name, reason, actor=call.wiring.actor)
         word = "closed" if done.changed else "unchanged: it was closed already"
-        return Result({"incident": done.incident.id, "changed": done.changed}, (Lines([word]),))
+        data: IncidentChanged = {"incident": done.incident.id, "changed": done.changed}
+        return Result(data, (Lines([word]),))
 
     execute(ctx, "incidents close", work, output=output, quiet=quiet)
 
@@ -132,7 +142,7 @@ def export(
     execute(ctx, "incidents export", work, output=wanted, quiet=quiet)
 
 
-def incident_data(incident: Incident) -> dict[str, Any]:
+def incident_data(incident: Incident) -> IncidentData:
     """One incident as JSON."""
     return {
         "id": incident.id,
@@ -149,10 +159,23 @@ def incident_data(incident: Incident) -> dict[str, Any]:
     }
 
 
-def report_data(report: IncidentReport) -> dict[str, Any]:
+def report_data(report: IncidentReport) -> IncidentReportData:
     """One incident, whole, as JSON."""
-    body = incident_data(report.incident) | {"details": dict(report.incident.details)}
-    return {"incident": body, "entries": list(report.entries)}
+    return {
+        "incident": {**incident_data(report.incident), "details": dict(report.incident.details)},
+        "entries": [_entry(e) for e in report.entries],
+    }
+
+
+def _entry(entry: IncidentEntry) -> EntryData:
+    return {
+        "id": entry.id,
+        "incident_id": entry.incident_id,
+        "at": entry.at,
+        "actor": entry.actor,
+        "kind": entry.kind,
+        "payload": dict(entry.payload),
+    }
 
 
 def _fields(incident: Incident) -> Fields:

@@ -18,6 +18,8 @@ from ingestctl.domain.errors import ConfirmationNeeded, Exit, IngestError, Inter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ingestctl.cli.schemas import RunData
+    from ingestctl.cli.schemas_operator import Retry, RetryMany
     from ingestctl.domain.stop import Stop
     from ingestctl.ops.retry import Preview, Retrier, RetryResult
     from ingestctl.pipeline import Pipeline, RunResult
@@ -126,7 +128,8 @@ class _Retry:
             errors = (retried.error,) if retried.error else ()
             return Result(data, blocks, retried.exit, errors)
         end = one_result(ran)
-        return Result(data | {"run": run_data(ran)}, [*blocks, *end.blocks], end.exit, end.errors)
+        data["run"] = run_data(ran)
+        return Result(data, [*blocks, *end.blocks], end.exit, end.errors)
 
     def _one(self, name: str, dry_run: bool) -> tuple[RetryResult, RunResult | None]:
         job = self._call.wiring.store.resolve(name)
@@ -155,14 +158,15 @@ class _Retry:
         )
         store = self._call.wiring.store
         preview = self._retrier.preview(job_filter(query, store.now()), limit)
-        data: dict[str, Any] = {
+        data: RetryMany = {
             "matching": preview.matching,
             "chosen": len(preview.chosen),
             "causes": dict(preview.causes),
             "jobs": [row.job.id for row in preview.chosen],
+            "results": [],
         }
         if dry_run or not preview.chosen:
-            return Result(data | {"results": []}, _preview(preview), items=data["jobs"])
+            return Result(data, _preview(preview), items=data["jobs"])
         _confirm(self._call, preview, confirm)
         results: list[RetryResult] = []
         runs: list[RunResult] = []
@@ -216,18 +220,25 @@ def _confirm(call: Call, preview: Preview, given: int | None) -> None:
         )
 
 
-def retry_data(result: RetryResult) -> dict[str, Any]:
+def retry_data(result: RetryResult) -> Retry:
     """One retry as JSON."""
-    data: dict[str, Any] = {
+    data: Retry = {
         "job_id": result.job_id,
-        "outcome": result.outcome,
+        "outcome": result.outcome.value,
         "from_status": result.from_status,
         "checks": [
             {"id": c.id, "verdict": c.verdict, "detail": c.detail, "hint": c.hint} for c in result.checks
         ],
     }
     if result.submitted:
-        data["submitted"] = result.submitted
+        answer = result.submitted
+        data["submitted"] = {
+            "job_id": answer.job_id,
+            "video_id": answer.video_id,
+            "status": answer.status,
+            "payload_version": answer.payload_version,
+            "replay": answer.replay,
+        }
     return data
 
 
@@ -253,7 +264,7 @@ def _preview_lines(preview: Preview) -> list[str]:
 
 
 def _many_result(
-    data: dict[str, Any],
+    data: RetryMany,
     results: Sequence[RetryResult],
     runs: Sequence[RunResult],
     stopped: IngestError | None,
@@ -266,7 +277,8 @@ def _many_result(
     errors = [r.error for r in results if r.error] + [r.error for r in runs if r.error]
     told = ", ".join(f"{n} {name}" for name, n in totals.items() if n) or "nothing was done"
     retried = [retry_data(r) for r in results]
-    data |= {"results": retried, "totals": totals, "runs": [run_data(r) for r in runs]}
+    ran: list[RunData] = [run_data(r) for r in runs]
+    data = {**data, "results": retried, "totals": totals, "runs": ran}
     code = exit_of(results)
     if code is Exit.DONE and any(r.error for r in runs):
         code = Exit.PARTIAL
