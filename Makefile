@@ -15,7 +15,7 @@ export HOME := $(CURDIR)/.venv
 export PIP_NO_CACHE_DIR := 1
 endif
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint docs bench lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -26,7 +26,7 @@ demo: .venv/run.stamp ## Run one real job end to end in .demo/: fetch, extract, 
 test: .venv/dev.stamp ## Run every test on real services that the tests start themselves
 	@$(PY) -m pytest -m "not soak"
 
-lint: .venv/dev.stamp ## Check format, rules, types, layers, lengths and lock files
+lint: .venv/dev.stamp ## Check format, rules, types, layers, lengths, lock files and the reference
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
@@ -34,6 +34,10 @@ lint: .venv/dev.stamp ## Check format, rules, types, layers, lengths and lock fi
 	$(PY) tools/check_length.py
 	$(PY) tools/check_hosts.py
 	$(PY) tools/locks.py check
+	$(PY) tools/reference.py check
+
+docs: .venv/dev.stamp ## Write docs/reference, docs/man and .env.example from the code
+	@$(PY) tools/reference.py write
 
 bench: .venv/dev.stamp .bench/aws.stamp ## Measure beside the tools people use today; prints ratios (BENCH="help clip" picks)
 	@$(PY) -m benchmarks $(BENCH)
