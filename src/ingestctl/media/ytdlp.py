@@ -76,7 +76,7 @@ class GuardedYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc]
         self.retry_after: float | None = None
         super().__init__(dict(params), auto_init=False)
         if generic_only:
-            self.add_info_extractor(GenericIE)
+            self.add_info_extractor(GenericIE())  # an instance: by class, yt-dlp would load all extractors
         else:
             self.add_default_info_extractors()
 
