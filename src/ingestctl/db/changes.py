@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.dialects import postgresql, sqlite
-
 from ingestctl.db.ids import new_id
 from ingestctl.db.tables import job_events, job_runs, jobs
 from ingestctl.db.types import now
@@ -25,7 +23,13 @@ CRASHED_MESSAGE = "the worker stopped renewing its lease and another took the jo
 
 def insert(connection: Connection, table: sa.Table) -> Any:
     """An INSERT that knows ON CONFLICT, which both databases spell alike."""
-    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)
 
 
 def add_event(
