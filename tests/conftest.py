@@ -4,7 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-pytest_plugins = ["tests.services.postgres", "tests.services.s3", "tests.services.source"]
+pytest_plugins = [
+    "tests.services.postgres",
+    "tests.services.s3",
+    "tests.services.source",
+    "tests.reliability.figures",
+]
 
 
 @pytest.fixture

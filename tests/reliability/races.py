@@ -1,0 +1,336 @@
+"""Many at once, paused owners, wrong clocks, a busy machine: ``python -m tests.reliability.races``.
+
+Reads a :class:`Spec` as JSON on stdin and writes a report as JSON. Like the matrix it forks, and so opens
+nothing itself.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.reliability import oracle
+from tests.reliability.actors import Actor, aside, swarm
+from tests.reliability.matrix import BUSY, KILLED, Matrix, changed, side_by_side
+from tests.reliability.matrix import Spec as MatrixSpec
+from tests.reliability.scenarios import SCENARIOS, opened
+from tests.reliability.steps import AFTER, BEFORE, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.reliability.places import Place
+
+SHORT = {"INGESTCTL_LEASE_SECONDS": "2", "INGESTCTL_HEARTBEAT_SECONDS": "0.4"}
+PUBLISHING = ("link objects/", "POST ")
+"""What makes an object appear: a link in a folder, a request with an upload id in S3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What to play, where, and how often."""
+
+    play: str
+    folder: str
+    url: str
+    media: str
+    server: dict[str, str] | None = None
+    count: int = 1
+    workers: int = 3
+    seed: int = 7
+
+
+@dataclass(slots=True)
+class Report:
+    """What was done, and what was wrong."""
+
+    figures: dict[str, int] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Races:
+    """Plays on the matrix's stage."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._scenario = SCENARIOS["run"]
+        matrix = MatrixSpec("run", spec.folder, spec.url, spec.media, spec.server)
+        self._matrix = Matrix(matrix)
+        self._stage = self._matrix.stage
+
+    def play(self) -> Report:
+        began = time.monotonic()
+        figures, violations = getattr(self, self._spec.play)()
+        return Report(dict(figures), violations, round(time.monotonic() - began, 1))
+
+    def _begun(self, more: dict[str, str] | None = None) -> tuple[Place, list[str]]:
+        place = self._stage.place()
+        place = replace(place, more={**place.more, **(more or {})})
+        return place, aside(lambda: self._scenario.arrange(place))
+
+    # --- many starts of one job
+
+    def starts(self) -> tuple[Counter[str], list[str]]:
+        """``count`` processes that each start the same job 20 times, all beginning at one instant."""
+        self._matrix.discover()
+        place, command = self._begun()
+        job_id = command[-1]
+        ended = Counter(
+            o for many in swarm(self._spec.count, functools.partial(_starts, place, job_id, 20)) for o in many
+        )
+        rows = aside(place.rows)
+        problems = aside(lambda: oracle.ingested(place))
+        if len(rows["job_runs"]) != 1 or ended["succeeded"] != 1:
+            problems.append(f"{len(rows['job_runs'])} attempts, starts ended {dict(ended)}")
+        if set(ended) - {"succeeded", "busy", "unchanged"}:
+            problems.append(f"starts ended {dict(ended)}")
+        return Counter({"starts": sum(ended.values()), **ended}), problems
+
+    # --- paused owners
+
+    def zombies(self) -> tuple[Counter[str], list[str]]:
+        """``count`` owners stopped at different steps, their lease over, the job taken over, continued."""
+        steps = self._matrix.discover()
+        cells = [functools.partial(self._zombie, fault, None) for fault in self._where(steps)]
+        return _sum(side_by_side(cells, self._spec.workers, Path(self._spec.folder)))
+
+    def zombies_waited(self) -> tuple[Counter[str], list[str]]:
+        """The same with short leases that really run out, so that the owner's own watchdog plays too."""
+        steps = self._matrix.discover()
+        cells = [functools.partial(self._zombie, fault, SHORT) for fault in self._where(steps)]
+        return _sum(side_by_side(cells, self._spec.workers, Path(self._spec.folder)))
+
+    def _where(self, steps: Sequence[tuple[str, int]]) -> list[Fault]:
+        """Where to stop: before each publication and before the last commit, then at random.
+
+        On SQLite not inside a transaction: there is no server to end a paused process's lock.
+        """
+        names = [step for step, _ in steps]
+        if self._spec.server is None:
+            own = [n for n in names if n.partition(" ")[0] in _OF_FOLDER or n.startswith("start ")]
+            last = Fault([n for n in names if n.startswith("BEGIN")][-1], BEFORE)
+        else:
+            own = names
+            last = Fault([n for n in names if n.startswith("COMMIT")][-1], BEFORE)
+        first = own.index(next(n for n in own if "scratch" in n))
+        own = own[first:-9]  # from the claim to the commit
+        publish = [n for n in own if n.startswith("link ") or (n.startswith("POST ") and "uploadId" in n)]
+        chosen = [*(Fault(n, w) for n in publish for w in (BEFORE, AFTER)), last]
+        dice = random.Random(self._spec.seed)
+        rest = [Fault(n, w) for n in own for w in (BEFORE, AFTER)]
+        dice.shuffle(rest)
+        found = list(dict.fromkeys([*chosen, *rest]))
+        while len(found) < self._spec.count:
+            found.append(dice.choice(rest))
+        return [replace(f, number=signal.SIGSTOP) for f in found[: self._spec.count]]
+
+    def _zombie(self, fault: Fault, waited: dict[str, str] | None) -> dict[str, Any]:
+        place, command = self._begun({"INGESTCTL_DATABASE_TIMEOUT_SECONDS": "1.5", **(waited or {})})
+        name = f"stopped {fault.when} {fault.step}"
+        owner = Actor(place.home, place.env, command, faults=[fault])
+        if not owner.stopped():
+            return {"figures": {"not reached": 1}, "violations": []}
+        if waited:
+            time.sleep(2.2)
+        else:
+            aside(place.age_leases)
+        until = time.monotonic() + 15
+        # A server ends a paused transaction after a while; until then the job's row is locked.
+        while (taker := Actor(place.home, place.env, command).wait()).code in (20, BUSY):
+            if time.monotonic() > until:
+                break
+            time.sleep(0.2)
+        if taker.code != 0:
+            owner.signal(signal.SIGKILL)
+            owner.wait()
+            return {"figures": {}, "violations": [f"{name}: nobody could take over: {taker}"]}
+        before = aside(place.dump)
+        owner.signal(signal.SIGCONT)
+        late = owner.wait(30)
+        problems = aside(lambda: oracle.ingested(place)) + changed(before, aside(place.dump))
+        if late.code not in (BUSY, 0) or (late.code == 0 and late.outcome != "unchanged"):
+            problems.append(f"the paused owner ended with {late}")
+        if not problems:
+            aside(lambda: self._stage.remove(place))
+        return {"figures": {"zombies": 1}, "violations": [f"{name}: {p}" for p in problems]}
+
+    # --- two rounds of cron
+
+    def pending(self) -> tuple[Counter[str], list[str]]:
+        """Two ``run --pending`` at once over ``count`` jobs: each job is run once, by one of them."""
+        self._matrix.discover()
+        place, _ = self._begun()
+        aside(
+            lambda: [
+                opened(place).submitter().submit(f"{place.url}-{n}").job.id
+                for n in range(self._spec.count - 1)
+            ]
+        )
+        command = ["run", "--pending", "--concurrency", "2", "--quiet"]
+        crons = [Actor(place.home, place.env, command) for _ in range(2)]
+        ended = [cron.wait(120) for cron in crons]
+        like = "source_uri LIKE ?"
+        of_jobs = (
+            f"SELECT j.id FROM jobs j JOIN videos v ON v.id = j.video_id WHERE v.{like} AND j.type = 'ingest'"
+        )
+        pattern = f"{place.url}%"
+        runs = aside(
+            lambda: place.query(f"SELECT job_id, status FROM job_runs WHERE job_id IN ({of_jobs})", pattern)
+        )
+        problems = [f"a round ended with {e}" for e in ended if e.code != 0]
+        per_job = Counter(run["job_id"] for run in runs)
+        if len(per_job) != self._spec.count or set(per_job.values()) != {1}:
+            problems.append(f"attempts per job: {sorted(per_job.values())} of {self._spec.count} jobs")
+        if {run["status"] for run in runs} != {"succeeded"}:
+            problems.append(f"attempts ended {Counter(run['status'] for run in runs)}")
+        share = [len(json.loads(e.stdout)["data"]["runs"]) for e in ended if e.code == 0]
+        if sum(share) != self._spec.count:
+            problems.append(f"the rounds tell of {share} runs")
+        return Counter({"jobs": self._spec.count, "rounds": 2}), problems
+
+    # --- wrong clocks
+
+    def clocks(self) -> tuple[Counter[str], list[str]]:
+        """Owners whose clocks are hours off, and others whose clocks are off the other way."""
+        self._matrix.discover()
+        problems: list[str] = []
+        pairs = [(5.0, -7.0), (-7.0, 5.0), (0.0, 24.0), (24.0, 0.0)]
+        for mine, theirs in pairs:
+            place, command = self._begun()
+            began = datetime.datetime.now(datetime.UTC)
+            fault = Fault("COMMIT#5", AFTER, signal.SIGSTOP)
+            owner = Actor(
+                place.home, place.env, command, faults=[fault], prepare=functools.partial(shift, mine)
+            )
+            owner.stopped()
+            turned_away = Actor(
+                place.home, place.env, command, prepare=functools.partial(shift, theirs)
+            ).wait()
+            owner.signal(signal.SIGCONT)
+            kept = owner.wait()
+            name = f"clocks {mine:+} h and {theirs:+} h"
+            if (turned_away.code, kept.code) != (BUSY, 0):
+                problems.append(f"{name}: {turned_away} {kept}")
+            problems += [f"{name}: {p}" for p in aside(lambda place=place: oracle.ingested(place))]
+            place, command = self._begun()
+            fault = Fault("COMMIT#5", AFTER)
+            died = Actor(
+                place.home, place.env, command, faults=[fault], prepare=functools.partial(shift, mine)
+            ).wait()
+            aside(place.age_leases)
+            took = Actor(place.home, place.env, command, prepare=functools.partial(shift, theirs)).wait()
+            if (died.code, took.code) != (KILLED, 0):
+                problems.append(f"{name}, dead: {died} {took}")
+            problems += [f"{name}, dead: {p}" for p in aside(lambda place=place: oracle.ingested(place))]
+            problems += [
+                f"{name}: {p}" for p in aside(lambda place=place, began=began: _odd_times(place, began))
+            ]
+        return Counter({"pairs of clocks": len(pairs)}), problems
+
+    # --- a busy machine
+
+    def load(self) -> tuple[Counter[str], list[str]]:
+        """A worker with a lease of 2 s on a longer job, beside ``count`` processes that only compute."""
+        self._matrix.discover()
+        place = self._stage.place()
+        slow = place.url.replace("/files/", "/slow=12000/files/")
+        place = replace(place, url=slow, more=SHORT)
+        command = aside(lambda: self._scenario.arrange(place))
+        burners = [_burn() for _ in range(self._spec.count)]
+        began = time.monotonic()
+        try:
+            ended = Actor(place.home, place.env, command).wait(120)
+        finally:
+            for pid in burners:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        took = time.monotonic() - began
+        problems = [] if ended.code == 0 else [f"the worker ended with {ended}"]
+        problems += aside(lambda: oracle.ingested(place))
+        if len(aside(place.rows)["job_runs"]) != 1:
+            problems.append("the lease was lost")
+        if took < 4:
+            problems.append(f"the job took only {took:.1f} s: nothing was proved")
+        return Counter({"burners": self._spec.count}), problems
+
+
+_OF_FOLDER = ("mkdir", "open", "write", "fsync", "link", "rename", "replace", "unlink", "rmdir", "utime")
+
+
+def _starts(place: Place, job_id: str, times: int) -> list[str]:
+    """Start the job that many times, one after the other; how each start ended."""
+    from ingestctl.domain.errors import IngestError
+    from ingestctl.domain.stop import Stop
+    from ingestctl.telemetry import Observers
+
+    wiring = opened(place)
+    pipeline, ended = wiring.pipeline(Observers()), []
+    for _ in range(times):
+        try:
+            ended.append(str(pipeline.run(job_id, Stop()).outcome))
+        except IngestError as error:
+            ended.append(error.code)
+    return ended
+
+
+def shift(hours: float) -> None:
+    """Put this process's clock wrong: for the program's own code, and for all that asks ``time.time``."""
+    real, off = time.time, datetime.timedelta(hours=hours)
+
+    class Shifted(datetime.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return super().now(tz) + off
+
+    time.time = lambda: real() + off.total_seconds()
+    for name, module in list(sys.modules.items()):
+        if name.startswith("ingestctl.") and getattr(module, "datetime", None) is datetime.datetime:
+            module.datetime = Shifted  # type: ignore[attr-defined]
+
+
+def _odd_times(place: Place, began: datetime.datetime) -> list[str]:
+    """Times in the database that are not now: it alone is to say what time it is."""
+    found = []
+    for table, rows in place.rows().items():
+        for row in rows:
+            for column, value in row.items():
+                if column.endswith("_at") and value is not None and column != "published_at":
+                    moment = datetime.datetime.fromisoformat(str(value))
+                    moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+                    if abs((moment - began).total_seconds()) > 600:
+                        found.append(f"{table}.{column} is {value}")
+    return found
+
+
+def _burn() -> int:
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            sum(range(100_000))
+    return pid
+
+
+def _sum(results: Sequence[dict[str, Any]]) -> tuple[Counter[str], list[str]]:
+    figures: Counter[str] = Counter()
+    for result in results:
+        figures.update(result["figures"])
+    return figures, [v for r in results for v in r["violations"]]
+
+
+def main() -> None:
+    json.dump(asdict(Races(Spec(**json.load(sys.stdin))).play()), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
