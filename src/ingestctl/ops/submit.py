@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from ingestctl.db.base import NewJob
 from ingestctl.domain.artifact import ObjectRef
-from ingestctl.domain.errors import Conflict, IngestError, InvalidPayload, ObjectExists, UsageError
+from ingestctl.domain.errors import (
+    Conflict,
+    IngestError,
+    InvalidPayload,
+    ObjectExists,
+    UploadLost,
+    UsageError,
+)
 from ingestctl.domain.source import Buckets, Source, SourceKind, new_payload, source_of_url
 from ingestctl.domain.stop import Stop
 from ingestctl.pipeline.upload import Upload, sha256_of
@@ -106,7 +113,7 @@ class Submitter:
                 with Upload(self.storage, request, stop) as upload:
                     upload.append_file(path)
                     there = upload.publish()
-            except ObjectExists:  # somebody stored the same bytes meanwhile
+            except (ObjectExists, UploadLost):  # somebody stored the same bytes meanwhile
                 there = self.storage.stat(ref)
         if there is None or there.size_bytes != size:
             stored = there.size_bytes if there else 0
@@ -115,7 +122,14 @@ class Submitter:
                 hint="The file changed while it was read, or the stored upload is damaged: remove that "
                 "object first, then submit the file again.",
             )
+        self._abort_unfinished(ref)
         return ref.key, digest
+
+    def _abort_unfinished(self, ref: ObjectRef) -> None:
+        """The object is there, so no upload of the same bytes has a use: those of the dead are removed."""
+        for upload in self.storage.unfinished(ref.bucket, ref.key):
+            if upload.ref == ref:
+                self.storage.abort(upload)
 
 
 def _digest(path: Path, stop: Stop) -> str:

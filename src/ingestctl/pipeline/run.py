@@ -30,7 +30,7 @@ from ingestctl.pipeline.evidence import still_there
 from ingestctl.pipeline.journal import Journal
 from ingestctl.pipeline.model import Outcome, RunResult, StoredArtifact
 from ingestctl.pipeline.ownership import Ownership
-from ingestctl.pipeline.scratch import folder_of, scratch_folder
+from ingestctl.pipeline.scratch import folder_of, scratch_folder, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -220,6 +220,7 @@ class Pipeline:
 
     def _unchanged(self, job: Job, began: float, stop: Stop) -> RunResult:
         """A succeeded job: ask the store for both objects, write nothing."""
+        sweep(self._services.options.scratch_root)  # a worker may have died right after its commit
         artifacts = []
         services, rows = self._services, self._services.store.artifacts(job.video_id)
         video = services.store.video(job.video_id)

@@ -26,6 +26,7 @@ from ingestctl.storage.local_session import (
     UPLOADS,
     LocalUploadSession,
     drop_upload,
+    new_upload_id,
     open_object,
     open_upload,
     read_record,
@@ -99,7 +100,7 @@ class LocalStorage:
             return False
         if etag_of(status) != if_match:
             raise ObjectChanged(f"{ref} is another object now (ETag {etag_of(status)}); it was left as it is")
-        aside = uuid.uuid4().hex
+        aside = new_upload_id(ref)
         with file_errors(ref):
             os.close(open_upload(self._tree, UploadRequest(ref, ""), aside))
             try:
@@ -159,7 +160,7 @@ class LocalStorage:
         """See Storage."""
         self._tree.require_bucket(bucket)
         with file_errors(bucket):
-            found = [u for u in unfinished_uploads(self._tree, bucket) if u.ref.key.startswith(prefix)]
+            found = list(unfinished_uploads(self._tree, bucket, prefix))
         yield from found
 
     def abort(self, upload: UnfinishedUpload) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import threading
@@ -50,7 +51,7 @@ class LocalUploadSession:
     def __init__(self, tree: Tree, request: UploadRequest) -> None:
         self._tree = tree
         self._request = request
-        self._id = uuid.uuid4().hex
+        self._id = new_upload_id(request.ref)
         self._size = 0
         self._copied = False
         self._stamped = False
@@ -177,6 +178,15 @@ class LocalUploadSession:
             drop_upload(self._tree, self._request.ref.bucket, self._id)
 
 
+def new_upload_id(ref: ObjectRef) -> str:
+    """A name for a session that tells which key it is for, even before it could write that down."""
+    return f"{_key_mark(ref.key)}{uuid.uuid4().hex}"
+
+
+def _key_mark(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
 def open_upload(tree: Tree, request: UploadRequest, upload_id: str) -> int:
     """Create the folder of a new session and return its data file, open for writing."""
     info = {
@@ -288,11 +298,13 @@ def drop_upload(tree: Tree, bucket: str, upload_id: str) -> bool:
     return True
 
 
-def unfinished_uploads(tree: Tree, bucket: str) -> Iterator[UnfinishedUpload]:
-    """Every upload session of the bucket that is neither published nor aborted.
+def unfinished_uploads(tree: Tree, bucket: str, prefix: str) -> Iterator[UnfinishedUpload]:
+    """Every upload session under ``prefix`` that is neither published nor aborted.
 
-    One that died before it could write its name down is listed with an empty key.
+    One that died before it could write its key down is found where ``prefix`` is that whole key, and
+    listed with an empty key where there is no prefix.
     """
+    mark = _key_mark(prefix)
     try:
         with tree.folder([UPLOADS, bucket]) as folder:
             for upload_id in sorted(names(folder)):
@@ -304,6 +316,8 @@ def unfinished_uploads(tree: Tree, bucket: str) -> Iterator[UnfinishedUpload]:
                     begun = datetime.fromtimestamp(os.fstat(upload).st_mtime, UTC)
                     if "started_at" in info:
                         begun = datetime.fromisoformat(info["started_at"])
-                    yield UnfinishedUpload(ObjectRef(bucket, info.get("key", "")), upload_id, begun)
+                    key = info.get("key", prefix if upload_id.startswith(mark) else "")
+                    if key.startswith(prefix):
+                        yield UnfinishedUpload(ObjectRef(bucket, key), upload_id, begun)
     except FileNotFoundError:
         return
