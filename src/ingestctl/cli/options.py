@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ingestctl.cli import completion
 from ingestctl.cli.output import Format
 from ingestctl.domain.errors import UsageError
 
@@ -17,10 +18,23 @@ Output = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing when all is well (for cron).")]
 JobArgument = Annotated[
-    str | None, typer.Argument(metavar="[JOB]", help="Job id, or a unique prefix of one.", show_default=False)
+    str | None,
+    typer.Argument(
+        metavar="[JOB]",
+        help="Job id, or a unique prefix of one.",
+        show_default=False,
+        autocompletion=completion.jobs,
+    ),
 ]
 JobOption = Annotated[
-    str | None, typer.Option("--job-id", metavar="JOB", help="The same, as an option.", show_default=False)
+    str | None,
+    typer.Option(
+        "--job-id",
+        metavar="JOB",
+        help="The same, as an option.",
+        show_default=False,
+        autocompletion=completion.jobs,
+    ),
 ]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingestctl.cli import completion
 from ingestctl.cli.confirm import confirm
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
@@ -48,8 +49,23 @@ EXITS = exit_status(
 )
 
 
-_Statuses = Annotated[list[str] | None, typer.Option("--status", "-s", help="Jobs with this status.")]
-_Causes = Annotated[list[str] | None, typer.Option("--cause", help="Whose last failure was this.")]
+_Statuses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--status",
+        "-s",
+        help="Jobs with this status.",
+        autocompletion=completion.statuses,
+    ),
+]
+_Causes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cause",
+        help="Whose last failure was this.",
+        autocompletion=completion.causes,
+    ),
+]
 _Source = Annotated[str | None, typer.Option("--source", help="A host, a source kind, or uploads.")]
 _Since = Annotated[str | None, typer.Option("--since", help="Changed since: 2h, 7d, or a date.")]
 _Until = Annotated[str | None, typer.Option("--until", help="Changed before: 2h, 7d, or a date.")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingestctl.cli import completion
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import Output, Quiet
 from ingestctl.cli.output import Fields, Lines, Result, Table
@@ -42,7 +43,15 @@ def list_(
     ctx: typer.Context,
     status: Annotated[str | None, typer.Option("--status", "-s", help="open or closed.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="cleanup, escalation, ...")] = None,
-    job: Annotated[str | None, typer.Option("--job", metavar="JOB", help="Of this job.")] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(
+            "--job",
+            metavar="JOB",
+            help="Of this job.",
+            autocompletion=completion.jobs,
+        ),
+    ] = None,
     since: Annotated[str | None, typer.Option("--since", help="Opened since: 2h, 7d, or a date.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most this many.")] = 50,
     output: Output = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingestctl.cli import completion
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import Output, Quiet
 from ingestctl.cli.output import Id, Lines, Result, Table
@@ -24,19 +25,37 @@ def command(
     find: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TEXT]", help="An id prefix, a video id, or a source URL.", show_default=False
+            metavar="[TEXT]",
+            help="An id prefix, a video id, or a source URL.",
+            show_default=False,
+            autocompletion=completion.jobs,
         ),
     ] = None,
     status: Annotated[
         list[str] | None,
         typer.Option(
-            "--status", "-s", help="queued|running|succeeded|failed|canceled, or pending, completed."
+            "--status",
+            "-s",
+            help="queued|running|succeeded|failed|canceled, or pending, completed.",
+            autocompletion=completion.statuses,
         ),
     ] = None,
     phase: Annotated[
-        list[str] | None, typer.Option("--phase", help="downloading, processing or storing.")
+        list[str] | None,
+        typer.Option(
+            "--phase",
+            help="downloading, processing or storing.",
+            autocompletion=completion.phases,
+        ),
     ] = None,
-    cause: Annotated[list[str] | None, typer.Option("--cause", help="Cause of the last failure.")] = None,
+    cause: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cause",
+            help="Cause of the last failure.",
+            autocompletion=completion.causes,
+        ),
+    ] = None,
     source: Annotated[str | None, typer.Option("--source", help="A host, a source kind, or uploads.")] = None,
     since: Annotated[str | None, typer.Option("--since", help="Changed since: 2h, 7d, or a date.")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Changed before: 2h, 7d, or a date.")] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingestctl.cli import completion
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
 from ingestctl.cli.output import Block, Fields, Id, Lines, Result, Table, say
@@ -55,9 +56,22 @@ def command(
     job: JobArgument = None,
     job_id: JobOption = None,
     status: Annotated[
-        list[str] | None, typer.Option("--status", "-s", help="Jobs with this status. Default: failed.")
+        list[str] | None,
+        typer.Option(
+            "--status",
+            "-s",
+            help="Jobs with this status. Default: failed.",
+            autocompletion=completion.statuses,
+        ),
     ] = None,
-    cause: Annotated[list[str] | None, typer.Option("--cause", help="Whose last failure was this.")] = None,
+    cause: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cause",
+            help="Whose last failure was this.",
+            autocompletion=completion.causes,
+        ),
+    ] = None,
     since: Annotated[str | None, typer.Option("--since", help="Changed since: 2h, 7d, or a date.")] = None,
     source: Annotated[str | None, typer.Option("--source", help="A host, a source kind, or uploads.")] = None,
     limit: Annotated[

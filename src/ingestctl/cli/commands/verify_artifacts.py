@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingestctl.cli import completion
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
 from ingestctl.cli.output import Format, Id, Lines, Result, Table
@@ -73,7 +74,13 @@ def command(
         typer.Option("--compare-audio", help="With decode: extract the audio afresh and compare the bytes."),
     ] = False,
     status: Annotated[
-        list[str] | None, typer.Option("--status", "-s", help="Jobs of this status (default: succeeded).")
+        list[str] | None,
+        typer.Option(
+            "--status",
+            "-s",
+            help="Jobs of this status (default: succeeded).",
+            autocompletion=completion.statuses,
+        ),
     ] = None,
     source: Annotated[str | None, typer.Option("--source", help="A host, a source kind, or uploads.")] = None,
     since: Annotated[str | None, typer.Option("--since", help="Changed since: 2h, 7d, or a date.")] = None,
