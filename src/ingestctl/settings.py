@@ -134,7 +134,11 @@ class Settings(BaseModel):
         le=1000,
     )
     retry_attempts: int = _setting(
-        3, "INGESTCTL_RETRY_ATTEMPTS", about="Tries of a download within one attempt.", ge=1, le=100
+        3,
+        "INGESTCTL_RETRY_ATTEMPTS",
+        about="Tries of a download within one attempt, and of one request within a download.",
+        ge=1,
+        le=100,
     )
     retry_base_s: Seconds = _setting(
         1.0, "INGESTCTL_RETRY_BASE_SECONDS", about="Wait before the second try; doubles."

@@ -139,6 +139,7 @@ class Wiring:
             max_duration_s=settings.max_duration_s,
             deadline_s=settings.download_timeout_s,
             socket_timeout_s=settings.socket_timeout_s,
+            retries=settings.retry_attempts,
             spare_bytes=int(settings.min_free_bytes),
         )
         return YtDlpFetcher(
