@@ -70,7 +70,9 @@ def show(settings: Settings, overrides: Mapping[str, object] | None = None) -> l
             source = f"environment {used}_FILE"
         elif used := next((n for n in names if n in dotenv), None):
             source = f".env {used}"
-        lines.append(Shown(names[0], _shown_value(value), source))
+        # The address of a notification is a secret from its first slash to its last.
+        shown = "***" if key == "notify_urls" and value else _shown_value(value)
+        lines.append(Shown(names[0], shown, source))
     return lines
 
 

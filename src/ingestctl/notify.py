@@ -38,8 +38,9 @@ class Notifier:
         """
         import apprise
 
-        # apprise logs the addresses it failed on, with their secrets.
-        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+        # Both log addresses with the secrets in their paths.
+        for name in ("apprise", "urllib3"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         failed = []
         for number, url in enumerate(self._urls, 1):
             name = f"no. {number} ({url.partition('://')[0][:20]}://…)"

@@ -92,7 +92,7 @@ def what_next(job: Job, holder: Run | None, diagnosis: Diagnosis | None) -> tupl
     if job.status is Status.SUCCEEDED:
         return (f"ingestctl verify-artifacts {job.id}",)
     if job.status is Status.CANCELED:
-        return (f"ingestctl retry {job.id} --reason 'why it should run after all'",)
+        return (f"ingestctl retry {job.id} --anyway --reason 'why it should run after all'",)
     first = (diagnosis.next.replace("JOB", job.id),) if diagnosis else ()
     rest = (f"ingestctl logs {job.id}", f"ingestctl verify-artifacts {job.id}", f"ingestctl retry {job.id}")
     return first + tuple(command for command in rest if command not in first)
