@@ -7,7 +7,7 @@ import re
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ingestctl.domain.errors import ConfigurationError
@@ -68,9 +68,9 @@ class ClientBox:
 
 
 def _make_client(options: S3Options) -> S3Client:
+    import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
-    from botocore.session import Session
 
     config = Config(
         signature_version="s3v4",
@@ -84,7 +84,7 @@ def _make_client(options: S3Options) -> S3Client:
         s3={"addressing_style": "path" if options.endpoint_url else "auto"},
     )
     try:
-        client = Session().create_client(
+        client: S3Client = boto3.session.Session().client(
             "s3",
             endpoint_url=options.endpoint_url,
             region_name=options.region,
@@ -96,7 +96,7 @@ def _make_client(options: S3Options) -> S3Client:
     except (ValueError, BotoCoreError) as error:
         message = f"S3 cannot be used with endpoint {safe_url(options)!r} and region {options.region!r}"
         raise ConfigurationError(message, evidence=type(error).__name__) from error
-    return cast("S3Client", client)
+    return client
 
 
 def safe_url(options: S3Options) -> str:
