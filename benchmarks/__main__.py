@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks import claims, commands, memory, videos
+from benchmarks import audit, claims, commands, memory, videos
 from benchmarks.figure import HEADER, Figure
 from benchmarks.lab import Lab, open_lab
 
@@ -20,6 +20,7 @@ FIGURES: Mapping[str, Callable[[Lab], Iterator[Figure]]] = {
     "clip": videos.clip,
     "queue": videos.queue,
     "claim": claims.claim_and_finish,
+    "audit": audit.audit,
     "memory": memory.memory,
     "long": videos.long_video,
 }
