@@ -214,18 +214,20 @@ class _Work:
 
     def _check_all_first(self) -> None:
         """Nothing is touched unless everything still is what it was when this incident was written."""
-        for item in self._plan.changes:
-            if item.action in DESTRUCTIVE and prove_condemned(self._storage, item, self._seen) is None:
-                self._abandon(stale(item.job_id))
-            if item.action is Action.FORGET_ROW and item.ref and self._storage.stat(item.ref) is not None:
-                self._abandon(stale(item.job_id))
-
-    def _abandon(self, error: IngestError) -> None:
-        """Close the incident with nothing done, and say why."""
-        self._store.close_incident(
-            self._hold.incident.id, actor=self._terms.actor, payload={"refused": error.message, "applied": []}
-        )
-        raise error
+        try:
+            for item in self._plan.changes:
+                self._hold.confirm()
+                if item.action in DESTRUCTIVE and prove_condemned(self._storage, item, self._seen) is None:
+                    raise stale(item.job_id)
+                if item.action is Action.FORGET_ROW and item.ref and self._storage.stat(item.ref):
+                    raise stale(item.job_id)
+        except IngestError as error:
+            self._store.close_incident(
+                self._hold.incident.id,
+                actor=self._terms.actor,
+                payload={"refused": error.message, "nothing_done": True},
+            )
+            raise
 
     def _step(self, item: Item) -> Applied:
         self._hold.confirm()
