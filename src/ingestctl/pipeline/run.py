@@ -13,6 +13,7 @@ from ingestctl.db.base import RunError
 from ingestctl.domain.artifact import Kind
 from ingestctl.domain.causes import Diagnosis, diagnose
 from ingestctl.domain.errors import (
+    Conflict,
     DeadlineExceeded,
     IngestError,
     Interrupted,
@@ -57,15 +58,23 @@ class Pipeline:
         happens after the claim is told by the result.
         """
         began = time.monotonic()
-        job = self._services.store.job(job_id)
-        if job is not None and job.status is Status.SUCCEEDED:
+        if job := self._succeeded(job_id):
             return self._unchanged(job, began, stop)
         options = self._services.options
         claimed_at = time.monotonic()
-        claim = self._services.store.claim(
-            job_id, owner=options.owner, lease_s=options.lease_s, stale_after_s=options.stale_after_s
-        )
+        try:
+            claim = self._services.store.claim(
+                job_id, owner=options.owner, lease_s=options.lease_s, stale_after_s=options.stale_after_s
+            )
+        except Conflict:
+            if job := self._succeeded(job_id):  # by another, since we looked
+                return self._unchanged(job, began, stop)
+            raise
         return self._work(claim, claimed_at, stop)
+
+    def _succeeded(self, job_id: str) -> Job | None:
+        job = self._services.store.job(job_id)
+        return job if job is not None and job.status is Status.SUCCEEDED else None
 
     def run_next(self, stop: Stop, exclude: Sequence[str] = ()) -> RunResult | None:
         """Claim and run the longest-queued job; None when there is none."""
