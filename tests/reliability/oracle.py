@@ -180,16 +180,20 @@ def migrated(place: Place) -> list[str]:
 
 
 def schema(place: Place) -> dict[str, list[str]]:
-    """Every table, column and index there is, and the revision."""
+    """Every table, column and index there is, whether it is valid, and the revision."""
     if place.server is None:
-        tables = place.query("SELECT sql FROM sqlite_master ORDER BY name")
+        found = place.query("SELECT sql AS it FROM sqlite_master")
     else:
-        tables = place.query(
-            "SELECT concat(table_name, column_name, data_type) AS sql FROM information_schema.columns"
-            " WHERE table_schema = 'public' UNION SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'"
+        found = place.query(
+            "SELECT concat_ws(' ', table_name, column_name, data_type) AS it FROM information_schema.columns"
+            " WHERE table_schema = 'public' UNION ALL"
+            " SELECT concat_ws(' ', indexrelid::regclass, indisvalid) FROM pg_index"
+            " WHERE indrelid::regclass::text NOT LIKE 'pg_%'"
         )
-    version = place.query("SELECT * FROM ingestctl_alembic_version")
-    return {"schema": sorted(str(row["sql"]) for row in tables), "version": [str(version)]}
+    items = sorted(str(row["it"]) for row in found)
+    known = any("ingestctl_alembic_version" in item for item in items)
+    version = place.query("SELECT version_num FROM ingestctl_alembic_version") if known else []
+    return {"schema": items, "version": [str(version)]}
 
 
 PLATFORM_ROWS = {"videos": 6, "jobs": 9, "job_runs": 3, "job_events": 1, "transcripts": 1}

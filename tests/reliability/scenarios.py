@@ -33,8 +33,8 @@ class Scenario:
     """The outcome of one more call."""
 
     def state(self, place: Place) -> str:
-        """What the dead left, comparable; each its own where a whole database is concerned."""
-        return place.tag if self.own_database else place.fingerprint()
+        """What the dead left, comparable."""
+        return repr(oracle.schema(place)) if self.own_database else place.fingerprint()
 
     def dump(self, place: Place) -> dict[str, list[str]]:
         """All that one more call must leave as it is."""
