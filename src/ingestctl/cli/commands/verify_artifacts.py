@@ -16,7 +16,7 @@ from ingestctl.domain.errors import Exit, UsageError
 from ingestctl.domain.verification import Level, Subject, exit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ingestctl.cli.output import Block
     from ingestctl.cli.schemas import BadRow, FindingData, VerifyListing, VerifyMany, VerifyOne
@@ -103,28 +103,29 @@ def command(
     choice = _Choice(tuple(status or ()), source, since, every, _percent(sample), older_than, max_minutes)
 
     def work(call: Call) -> Result:
-        from ingestctl.cli.signals import SignalInterrupted, run_stoppable
-        from ingestctl.domain.stop import Stop
-
         if bool(job or job_id) == choice.many:
             hint = "Name one job, or give --all, --status, --source, --since, --sample or --older-than."
             raise UsageError("say what to verify", hint=hint)
         if compare_audio and level is not Level.DECODE:
             raise UsageError("--compare-audio needs --level decode: it works on the decoded sound")
-        stop = Stop()
-        try:
-            if choice.many:
-                return run_stoppable(
-                    lambda: _many(call, choice, level or Level.EXISTS, compare_audio, stop), stop, _nothing
-                )
-            name = one_job(job, job_id)
-            deep = level or Level.CHECKSUM
-            return run_stoppable(lambda: _one(call, name, deep, compare_audio, stop), stop, _nothing)
-        except SignalInterrupted as error:
-            error.message = "interrupted; what was recorded before stays recorded"
-            raise
+        if choice.many:
+            return _stoppable(lambda stop: _many(call, choice, level or Level.EXISTS, compare_audio, stop))
+        name, deep = one_job(job, job_id), level or Level.CHECKSUM
+        return _stoppable(lambda stop: _one(call, name, deep, compare_audio, stop))
 
     execute(ctx, "verify-artifacts", work, output=output, quiet=quiet)
+
+
+def _stoppable(check: Callable[[Stop], Result]) -> Result:
+    from ingestctl.cli.signals import SignalInterrupted, run_stoppable
+    from ingestctl.domain.stop import Stop
+
+    stop = Stop()
+    try:
+        return run_stoppable(lambda: check(stop), stop, _nothing)
+    except SignalInterrupted as error:
+        error.message = "interrupted; what was recorded before stays recorded"
+        raise
 
 
 def _nothing(_message: str) -> None:
