@@ -41,7 +41,7 @@ def suggested() -> list[str]:
     quiet = evaluate(Tally(), Checks(), Thresholds())
     tally = Tally()
     for cause in ("not_media", "storage_error", "worker_crashed"):
-        tally.add(type("F", (), dict(job_id="j-1", source="a.b", at=NOW, cause=cause, owner=None)))
+        tally.add(type("F", (), {"job_id": "j-1", "source": "a.b", "at": NOW, "cause": cause, "owner": None}))
     loud = evaluate(tally, Checks(10, 10, ["j-1"]), Thresholds(1, 0, 1, 0, 1, 1, 0))
     assert all(r.fired for r in loud)
     found += [r.next for r in (*quiet, *loud)]
