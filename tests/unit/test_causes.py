@@ -226,6 +226,13 @@ def test_retry_after_is_passed_on() -> None:
             "ERROR: [youtube] x: Unable to download API page: HTTP Error 503: Service Unavailable",
             "download_timeout",
         ),
+        # storage and database own their trouble, whatever words they use
+        ("s3cmd: ERROR: S3 error: 404 (NoSuchKey): Not Found", "storage_error"),
+        ("botocore.exceptions.ClientError: rate limit exceeded", "storage_error"),
+        ("psycopg2.OperationalError: the frobnicator is sulking", "database_error"),
+        # the component that speaks: a demuxer about the file, a decoder about its audio
+        ("[mpegts @ 0x564bb98b99e0] something odd: error", "not_media"),
+        ("[aac @ 0x564bb98b99e0] something odd: error", "audio_extraction_failed"),
         # a telling line beats a vague one, whichever is last
         ("Output file does not contain any stream\nConversion failed!", "audio_extraction_failed"),
         ("ERROR: [a] b: Unable to extract title\nERROR: [a] b: Private video", "invalid_source"),

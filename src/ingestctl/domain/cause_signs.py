@@ -59,26 +59,54 @@ TRANSPORT: tuple[str, ...] = (
     r"remote (?:end|host|server) closed|closed (?:the )?connection|broken pipe|\bEPIPE\b|end of file reached",
     r"network (?:is )?(?:unreachable|is down)|no route to host|host is unreachable|\bEHOSTUNREACH\b",
     r"name resolution|name or service not known|nodename nor servname|getaddrinfo|failed to resolve",
-    r"could not resolve host|no address associated|no such host|\bENOTFOUND\b|\bEAI_AGAIN\b",
+    r"resolve host|no address associated|no such host|\bENOTFOUND\b|\bEAI_AGAIN\b",
     r"server misbehaving|incompleteread|incomplete read|bytes read(?:,|\.| )|bytes missing",
     r"content ?too ?short|unexpected eof|eof occurred in violation|unexpected_eof|eof while reading",
     r"transport endpoint|i/o timeout|max retries exceeded|server disconnected|socket hang up|bad ?statusline",
     r"protocolerror|giving up after \d+|unable to read chunk|no data blocks|get any data blocks",
     r"downloaded file is empty|content retrieved|downloaded \d+ bytes, expected",
-    r"(?:curl: |curl error |code )\(?(?:6|7|18|28|35|52|55|56)\)|stream (?:was )?reset",
-    r"http/?2.{0,20}(?:reset|goaway)",
+    r"(?:curl: |curl error |code )\(?(?:6|7|18|28|35|16|52|55|56|92)\)|stream (?:was )?reset",
+    r"http/?2.{0,20}(?:reset|goaway)|payload (?:is )?not completed|peer closed|remoteprotocolerror",
+    r"client(?:payload|connector|oserror)\w{0,20}|chunkedencoding|incomplete (?:chunked|message|download)",
+    r"dns (?:lookup|resolution|server|error|failure)|tls handshake|handshake (?:time|fail|oper|did not)",
+    r"(?:connect|connection attempt) (?:failed|error)|failed to connect|unable to connect|couldn.t connect",
+    r"\berrno[ :=]{1,3}-?(?:2|3|5|10[1-4]|110|111|113) ?\]? ?(?:connection|network|name|temporary|no route)",
+    r"winerror 100[56]\d|ended prematurely.{0,20}(?:transfer|response)|wsaeconn\w+|context deadline",
+    r"stream error|stream ends prematurely|unexpected end of (?:stream|response)|no response from|"
+    r"did not respond|stalled",
+)
+
+# A line that tells of trouble at all, in whatever words.
+TROUBLE = (
+    r"error|exception|\bfail|fatal|panic|can ?not\b|can.t\b|could ?n[o']t|could not|unable|invalid|denied|"
+    r"refus|"
+    r"abort|not (?:found|allowed|supported|implemented|permitted|valid)|no such|unexpected|missing|broken|"
+    r"corrupt|"
+    r"exceed|took too long|cancell?ed|wrong|\bbad\b|unknown|rejected|does not|did not|malformed|mismatch|"
+    r"unsupported|must (?:be|not)"
 )
 
 # Which side a line comes from: the first row that matches. Only marks a vendor's own wording carries.
 SIDES: tuple[tuple[Side, Words], ...] = (
+    ("source", words(r"youtube\.googleapis|youtube/v3|youtube data api")),
     (
         "storage",
         words(
             r"botocore|boto3|s3transfer|\bs3 ?error\b|S3Exception|minio|when calling the \w+ operation",
             r"endpoint url: ?\"|<error><code>|<code>\w+</code>|x-amz-|swiftclient|radosgw|seaweedfs",
-            r"s3 operation failed|api error \w+: |multipart ?upload|AWS HTTP|\bAws\\+S3|"
+            r"s3 operation failed|api error \w+: |multi-?part[- ]?(?:upload|thread|copy)|AWS HTTP|\bAws\\+S3|"
             r"\ba client error \(|(?:Put|Get|Head|Copy|Upload)(?:Object|Part|Bucket)\b|cloud\.storage|"
-            r"AWSError|\bgoogle\.?apis?\b|google\.cloud|backend ?error|\bstorage error\b",
+            r"AWSError|\bgoogle\.?api|google\.cloud|backend ?error|\bstorage error\b|aws-?sdk|s3cmd|"
+            r"\brclone\b",
+            r"status code: \d{3}, request id|failed to copy: |backblaze|\bb2_\w|b2api|wasabi|gcsfs|s3fs|"
+            r"goofys",
+            r"\bgs://|gsutil|GoogleAPICall|blob\.core\.windows|digitaloceanspaces|r2\.cloudflarestorage",
+            r"part upload|upload url|heal\.object|google\.auth|azure\.(?:core|storage)|\brados|\bweed\b|"
+            r"writable volumes|volume \S{1,40} is read|filer_|storage blob|blob data|x-ms-|x-oss-|"
+            r"errorcode:[a-z]|\brgw\b|upload id\b|uploadid|entity tag|storage\.objects?\.|"
+            r"storage\.buckets?\.|\.minio\.sys|"
+            r"amz-request|HostId|error making request with error code|\bSigV4\b|presigned|aliyuncs|qcloud|"
+            r"cos_exception|scw\.cloud|oss2\.exceptions",
         ),
     ),
     (
@@ -89,26 +117,52 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"instagram)\b",
             r"error: \[[\w:.+-]+\]|youtube said|extractorerror|unable to download (?:\w+ )*(?:data|webpage|"
             r"page|manifest|json|m3u8)",
+            r"yt-dl\.org|the appropriate issue template|\]\s?\[error\]|gallery-dl|streamlink|\[cli\]|you-get|"
+            r"^error: [\w. -]{2,40} (?:said|says|returned error|returns error)\b|playable streams|m3u8 info|"
+            r"could not open stream|<hlsstream|errorCode=\d|CUID#|scrapy\.|pytube|innertube|instaloader|"
+            r"newpipe|rtmpdump|^error: (?:unable to )?open(?:ing)? url|"
+            r"\bplugin\w* \w+ for url|^\[[\w:.]{3,30}\] [\w./-]{3,60}: (?:downloading|extracting|resolving)",
         ),
     ),
     (
         "database",
         words(
-            r"psycopg|postgres|libpq|sqlalchemy|sqlite|sqlstate|asyncpg|pgbouncer|pg_hba|\bpq: |\bPG::",
+            r"psycopg|postgres|libpq|sqlalche|sqlite|sqlstate|asyncpg|pgbouncer|pg_hba|\bpq: |\bPG::",
             r"\bport[ =]5432\b|:5432\b|\bfatal: {1,2}\w|\bdatabase (?:system|is|file|disk|table|"
             r"connection)\b",
-            r"could not connect to (?:server|database)|connection to server at",
+            r"could not connect to (?:server|database)|connection to server at|PGSQL|\bpgx?pool|\bpgx\b",
+            r"(?-i:(?:ERROR|FATAL|PANIC|LOG|WARNING): {2}\S)|(?-i:(?:WARNING|LOG|ERROR) [CS]-0x)|\bpooler\b",
+            r"\bdb error\b|server[_ ]login|(?-i:\[\d+\] (?:FATAL|PANIC|LOG|ERROR|WARNING): )|\bpg_\w|patroni|"
+            r"wal segment|"
+            r"alembic|driver: bad conn|autovacuum|\bvacuum\b|page checksum|replication slot|\bstandby\b|"
+            r"pgbackrest|wal-g|"
+            r"login query|prepared statement|ConnectionDoesNotExistError",
         ),
     ),
     (
+        "media",
+        words(r"@ (?:0x)?[0-9a-f]{6,16}\]|\b(?:in|out)put stream #|av_interleaved"),
+    ),
+    (
         "storage",
-        words(r"\bs3\b|\bs3[.:/-]|amazonaws|\bbucket\b|\bceph\b|object stor(?:e|age)|storage\.googleapis"),
+        words(
+            r"\bs3\b|\bs3[.:/-]|amazonaws|\bbuckets?\b|\bceph\b|object stor(?:e|age)|storage\.googleapis",
+            r"one or more of the specified parts|specified (?:multipart )?upload|the specified (?:key|"
+            r"bucket)|"
+            r"request id[:=]|\bswift\b|storage backend",
+        ),
     ),
     (
         "media",
-        words(r"\bff(?:mpeg|probe)\b|@ (?:0x)?[0-9a-f]{6,16}\]|\b(?:in|out)put stream #|av_interleaved"),
+        words(r"\bff(?:mpeg|probe)\b"),
     ),
 )
+
+# Sides whose trouble is nobody else's: a "login" or "404" from storage is not the source's.
+OWN: dict[str, frozenset[str]] = {
+    "storage": frozenset({"storage_error", "disk_full", "worker_crashed", "configuration"}),
+    "database": frozenset({"database_error", "disk_full", "worker_crashed", "configuration"}),
+}
 
 # What an HTTP status from a source means; other 4xx are download_blocked, other 5xx download_timeout.
 SOURCE_STATUS: dict[int, tuple[str, Retryable]] = {
@@ -130,11 +184,17 @@ _REASONS = "|".join(re.escape(status.phrase) for status in HTTPStatus if status 
 HTTP_STATUS = re.compile(
     r"(?:\bhttp(?:s|/\d(?:\.\d)?)?(?:[ _-]?(?:error|status|code|response))?(?:[ _-]code)?"
     r"|\bserver returned|\bstatus(?:[ _-]?code)?|\bresponse(?:[ _-]code)?|<httperror|\btoo many"
-    r"|\b(?:backend )?error(?: code)?|\breturned error:?|\breturned|\bunexpected response)[\s:=('\"\[]{0,4}"
+    r"|\b(?:backend )?error(?: code)?|\breturned error:?|\breturned|\bunexpected response"
+    r"|\btoomanyrequests|\bforbidden|\bunauthorized|client error|server error)[\s:=('\"\[]{0,4}"
     r"([45]\d\d)\b(?! (?:bytes|kb|mb|frames|ms|s)\b)"
-    rf"|\b([45]\d\d)(?:\s|: )(?:client error|server error|slow down|service temporarily|{_REASONS})",
+    rf"|\b([45]\d\d)(?:\s|: |, )(?:(?:GET|PUT|POST|PATCH|HEAD|DELETE) |client error|server error|slow down|"
+    rf"service temporarily|{_REASONS})"
+    r"|\(([45]\d\d) [a-z]+_[a-z_]+\)",
     re.IGNORECASE,
 )
+
+# A status and its phrase, taken out so that "Not Found" beside 404 does not speak twice.
+STATUS_PHRASE = re.compile(rf"{HTTP_STATUS.pattern}|: (?:{_REASONS})\b", re.IGNORECASE)
 
 # The code as botocore, raw XML, minio-py and the Go and Java SDKs print it.
 S3_CODE = re.compile(
@@ -143,7 +203,7 @@ S3_CODE = re.compile(
     r"|\bcode ?[:=] ?(\w+), ?(?:message|resource|request)"
     r"|\bapi error (\w+):|AWSError '(\w+)'"
     r"|error code: (\w+)[;,)]"
-    r"|S3::Errors::(\w+)",
+    r"|S3::Errors::(\w+)|s3 error: \d{3} \((\w+)\)|request with error code (\w+)",
     re.IGNORECASE,
 )
 # From botocore's retry tables and the S3, MinIO and Ceph lists of error codes. Any other code is "after-fix".

@@ -26,7 +26,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"(?:disk|drive|device|volume|partition) (?:is )?full\b|SQLITE_FULL",
             r"insufficient (?:disk )?(?:space|storage)|storage ?full|minimum free (?:disk|drive)",
             r"sqlstate[\s:=(]{0,3}53100|bucket quota|quota of the bucket|ephemeral[- ](?:local )?storage",
-            r"no (?:free|writable) volumes|low (?:on )?disk|flood[- ]stage|(?:no free|out of) inodes|"
+            r"usage .{0,60}exceeds the|no (?:more )?(?:free|writable) volumes|low (?:on )?disk|"
+            r"flood[- ]stage|(?:no free|out of) inodes|"
             r"disk space (?:is )?(?:low|exhausted)|disk ?pressure|exceeded its quota.{0,40}storage",
         ),
         "disk_full",
@@ -54,7 +55,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"(?:relation|column|table|schema|type|function|operator|"
             r"constraint) \"?[\w.\"]{1,120}.{0,60} does not exist",
             r"no such (?:table|column)|undefined(?:table|column)|has no column named|can't locate revision",
-            r"already exists.{0,20}relation|relation \"[^\"]{0,80}\" already exists|multiple head revisions",
+            r"already exists.{0,20}relation|relation \"[^\"]{0,80}\" already exists|multiple head|"
+            r"single head|not up to date",
         ),
         "database_error",
         "after-fix",
@@ -94,14 +96,20 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"could not receive data from (?:server|client)|locking protocol|could not send (?:data|ssl)",
             r"the connection is (?:lost|closed)|schema has changed|no more connections allowed",
             r"consuming input failed|sending query failed|connection slots|pgbouncer cannot connect",
-            r"server conn crashed",
+            r"server conn crashed|postmaster exit|eof on client connection|server login has been",
         ),
         "database_error",
         "yes",
     ),
     Sign(
         _words(
-            r"out of memory|memory exhausted|ssl error|decryption failed",
+            r"cursor already closed|took too long|bad connection|lock not available|max clients|"
+            r"rolled back due|can.t reconnect|invalid transaction|transaction is rolled back|recovery mode|"
+            r"shutting down|connection.{0,30}(?:exhausted|in use|lost|dead|gone away)|query timeout",
+            r"out of memory|memory exhausted|ssl error|decryption failed|try again|temporar|too many|"
+            r"terminated by signal|interrupted system call|could not fork|not available|unavailable",
+            r"dial (?:tcp|unix).{0,80}(?:no such file|connect)|is the server running|failover|"
+            r"not the primary",
             *TRANSPORT,
         ),
         "database_error",
@@ -111,10 +119,22 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     # --- object storage -----------------------------------------------------------------------
     Sign(
         _words(
+            r"slow ?down|reduce (?:your|the) (?:request )?rate|rate[- ]?limit|too ?many ?requests|throttl",
+            r"did not match data received|reading uploaded data|more than one upload|get upload url|"
+            r"beginning of value|remote error: |(?:upload|multipart) does not exist|expired upload",
+        ),
+        "storage_error",
+        "yes",
+        where="storage",
+    ),
+    Sign(
+        _words(
             r"unable to locate credentials|partial credentials|error when retrieving credentials",
             r"no ?credentialserror|accessdenied|access denied|access key id you provided",
             r"signature we calculated|request has expired|invalidaccesskeyid|signaturedoesnotmatch",
             r"expiredtoken|security token included|allaccessdisabled|token has expired|token is expired",
+            r"authenticate the request|authorization header|signature did not match|required permission|"
+            r"authenticationfailed|"
             r"sso session|forbidden|unauthorized|not authorized|difference between the request time",
             r"failed to refresh|invalid access key|credentials",
         ),
@@ -159,7 +179,9 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"slow ?down|reduce your request rate|service ?unavailable|internal ?(?:server ?)?error",
             r"please try again|temporarily|overloaded|throttl|too many requests|server not initialized",
-            r"quorum|backend ?down|checksum|does not match what was computed|storage error|service error|"
+            r"\bbusy\b|exceeded maximum number|send failed|within the specified|"
+            r"insufficient\w*quorum|resources? (?:are|is) insufficient|try again|quorum|backend ?down|"
+            r"checksum|does not match what was computed|storage error|service error|"
             r"backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
             r"specified multipart upload|could not connect|failed to connect|closed before we received",
             r"total bytes expected|resource requested is unread|reading from response stream|bad gateway",
@@ -196,7 +218,10 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"free\(\): invalid|corrupted (?:size|double)|crashloopbackoff|restarting failed container",
             r"pod .{0,80}(?:evicted|was preempted)|\bpods? .{0,60}evicted|reason: {0,20}evicted|node (?:is|"
             r"was) (?:lost|low on)",
-            r"low on resource|(?:liveness|startup) probe|TimeLimitExceeded|panic: (?:runtime|assertion)|"
+            r"low on resource|code=(?:killed|dumped), status=|attempting to kill|killing process|"
+            r"jobtimeout|task exceeded|memory (?:quota|limit) .{0,12}exceeded|thread creation failed|"
+            r"low memory|watchdog|failed with result .(?:signal|core|oom|watchdog)|oom_score|(?:liveness|"
+            r"startup) probe|TimeLimitExceeded|panic: (?:runtime|assertion)|"
             r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
             r"can't start new thread|malloc failed|(?:exit|return)(?:ed)?[ _-]?(?:code|"
@@ -223,7 +248,10 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"(?:ffmpeg|ffprobe|avconv|avprobe)(?:(?!exited).){0,60}(?:not found|not installed|"
             r"could not be found|no such file)",
             r"no such file or directory: b?['\"]\S{0,80}ff(?:mpeg|probe)|cannot find ff(?:mpeg|probe)",
-            r"executable .{0,20}ffmpeg|unknown (?:en|de)coder|unrecognized option|option .{0,60} not found",
+            r"distribution was not found|distributionnotfound|requires python \d|"
+            r"unsupported version of python|"
+            r"no such option|cannot find module|executable .{0,20}ffmpeg|unknown (?:en|de)coder|"
+            r"unrecognized option|option .{0,60} not found",
             r"requested output format .{0,60}not|unable to find a suitable output format",
             r"error splitting the argument|unknown input format|at least one output file|protocol not found",
             r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|no such filter",
@@ -231,7 +259,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"executable file not found|error while loading shared libraries|cannot open shared object|glibc",
             r"spawn \S+ ENOENT|winerror 2\b|modulenotfounderror|no module named|cannot import name|"
             r"importerror|dyld: |dll load failed",
-            r"ffmpeg not found|trying to load library",
+            r"ffmpeg not found|trying to load library|oci runtime|error response from daemon|unable to start "
+            r"container|no such image|failed to pull|manifest unknown|exec user process|exec: \S{1,80}: ",
         ),
         "configuration",
         "after-fix",
@@ -240,7 +269,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"moov atom not found|partial file|(?:file|input|packet|stream|data) (?:is |was )?truncated|"
-            r"truncated (?:file|packet|stream|input|data)|file ended prematurely|stream ends prematurely",
+            r"truncated (?:file|packet|stream|input|data)|file ended prematurely",
             r"overread end of atom|end of file in data|could not find corresponding (?:track|trex)",
             r"contradictionary stsc|premature end",
         ),
@@ -259,7 +288,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"unrecognized media|header missing|(?:file|video|media) (?:is |may be |seems )?(?:corrupt|"
             r"damaged)|read the first frame|not a supported (?:file|format|video)|format not recogni|"
             r"failed to (?:probe|read frame size|recognize file format)",
-            r"not a video file|cannot determine format|only images are available|unsupported media type",
+            r"not a video file|cannot determine format|unsupported media type",
             r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:cannot|"
             r"could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|"
             r"input) (?:file|stream)|is not a video\b",
@@ -270,14 +299,29 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
+            r"\[(?:in#\d+/)?(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|live_flv|rm|mxf|"
+            r"concat) @ .{0,400}(?:error|"
+            r"fail|invalid|corrupt|truncat|missing|broken|unexpected|out of|exceed|bad |wrong|unable|"
+            r"mismatch|"
+            r"can.?not|could|unknown)",
+        ),
+        "not_media",
+        "after-fix",
+        where="media",
+        guidance="The file is incomplete or damaged: fetch it again; the same again is a broken source.",
+    ),
+    Sign(
+        _words(
             r"error (?:while )?(?:decoding|encoding|(?:re)?initializing|sending|submitting|muxing)",
             r"(?:error|failed|could not|cannot|unable to) .{0,40}(?:decoder|encoder|output stream|"
             r"output file|trailer|filter)",
-            r"could not extract audio|audio (?:conversion|extraction) failed",
-            r"error (?:opening|writing|closing|applying)|could not write header|av_interleaved_write_frame",
+            r"extract\w* (?:the )?audio|audio (?:conversion|extraction) failed",
+            r"error (?:opening output|writing|closing|applying)|could not write header|"
+            r"av_interleaved_write_frame",
             r"error parsing|channel (?:element|layout)|sample rate|bitstream|too many packets",
             r"function not implemented|invalid (?:nal|audio|pcm|frame|return value)|error reading",
-            r"impossible to convert|(?:en|de)coder .{0,40}not found|codec not (?:currently )?supported",
+            r"cannot map stream|ignore_unknown|impossible to convert|(?:en|de)coder .{0,40}not found|"
+            r"codec not (?:currently )?supported",
             r"aac.{0,40}(?:error|malformed|invalid)|decode_slice_header|concealing|no frame",
             r"error number -\d+|nothing was written into output|failed to (?:open|inject)|sample format",
             r"non[- ]monoton|timestamps are unset|pts .{0,20}invalid",
@@ -292,12 +336,43 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"error while decoding stream|error (?:sub|trans)mitting (?:a )?packet|audio conversion failed",
             r"error (?:re)?initializing (?:filters|output stream)|too many packets buffered for output",
-            r"nothing was written into output|error (?:selecting an encoder|opening (?:in|out)put file)",
+            r"nothing was written into output|error (?:selecting an encoder|opening output file)",
             r"could not write header|could not find tag for codec|not currently supported in container",
             r"error writing trailer|decoder \(codec \w{1,20}\) not found|specified sample (?:rate|format)",
-            r"error parsing adts|stream specifier",
+            r"error parsing adts|stream specifier|(?:fail\w*|error|could not|unable|"
+            r"cannot).{0,20}extract\w* (?:the )?audio",
         ),
         "audio_extraction_failed",
         "after-fix",
+    ),
+    # --- who is talking inside ffmpeg, where its words are not known -------------------------------
+    Sign(
+        _words(r"\[(?:https?|tcp|tls|udp|rtmps?|rtsp|rtp|srt|hls|dash|hls,applehttp|httpproxy|crypto) @"),
+        "download_timeout",
+        "yes",
+        where="media",
+        weight=1,
+    ),
+    Sign(
+        _words(
+            r"\[(?:in#\d+/)?(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|flv|live_flv|ogg|wav|w64|aiff|rm|mxf|"
+            r"caf|dv|ivf|nut|aa|ape|tta|wv|amr|gif|image2|tty|iff|swf|vob|dash|concat) @ .{0,400}(?:error|"
+            r"fail|"
+            r"packet|header|mismatch|"
+            r"invalid|corrupt|truncat|missing|broken|unexpected|out of|exceed|bad |wrong|unable|can.?not|"
+            r"could)",
+        ),
+        "not_media",
+        "after-fix",
+        where="media",
+        weight=1,
+        guidance="The file is incomplete or damaged: fetch it again; the same again is a broken source.",
+    ),
+    Sign(
+        _words(r"\[[\w#:/-]{2,40} @ (?:0x)?[0-9a-f]{6,16}\]"),
+        "audio_extraction_failed",
+        "after-fix",
+        where="media",
+        weight=1,
     ),
 )

@@ -1,10 +1,12 @@
 """Why did it fail, and what now: the runbook's causes and :func:`diagnose`.
 
 A problem is read line by line. Each line is asked for structure first (SQLSTATE,
-S3 code, HTTP status), then for words (:mod:`ingestctl.domain.cause_words`).
-A full disk beats everything, a telling line beats a vague one, an error beats a
-warning, and among equals the last line wins. What nothing speaks for is
-``internal`` with low confidence: never a guess.
+S3 code, HTTP status), then for words (:mod:`ingestctl.domain.cause_words`). Who is
+talking counts: storage and database own their trouble (a 404 from storage says
+nothing about the source), and trouble in unknown words from a known side is that
+side's, with low confidence. A full disk beats everything, a telling line beats a
+vague one, an error beats a warning, and among equals the last line wins. What
+nothing speaks for is ``internal`` with low confidence: never a guess.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ingestctl.domain.cause_signs import (
     HTTP_STATUS,
+    OWN,
     S3_CODE,
     S3_FULL,
     S3_RETRY,
@@ -23,6 +26,7 @@ from ingestctl.domain.cause_signs import (
     SOURCE_STATUS,
     SQLSTATE,
     SQLSTATE_RETRY,
+    STATUS_PHRASE,
     Side,
 )
 from ingestctl.domain.cause_words import SERVICE_SIGNS
@@ -165,12 +169,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _URL = re.compile(r"\b(?:https?|s3|rtmp)://[^\s'\"<>)]+", re.IGNORECASE)
 _NOISE = re.compile(
     r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame="
-    r"|(?:DETAIL|CONTEXT|QUERY|STATEMENT): |Stream #\d|Metadata:)"
+    r"|\(Background on|(?:DETAIL|CONTEXT|QUERY|STATEMENT): |Stream #\d|Metadata:)"
 )
 _WARNING = re.compile(
     r"\bwarn(?:ing)?\b|^\W*\[?(?:info|debug|notice)\b|\bretrying\b|\bskipping\b", re.IGNORECASE
 )
-_LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE)\b")
+_LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE|LOG(?=:))\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +240,7 @@ def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
 
 def _read(line: str, common: Side) -> _Finding | None:
     """What one line says, or None. Structure speaks before words, a full disk before both."""
-    plain = _URL.sub("URL", line.split("[SQL:")[0])
+    plain = _URL.sub("URL", line.split("[SQL:")[0]).replace("’", "'")
     side = _side(line) or common
     if SIGNS[0].words.search(plain):
         return _Finding(SIGNS[0].cause, SIGNS[0].retryable, SIGNS[0].weight)
@@ -244,7 +248,7 @@ def _read(line: str, common: Side) -> _Finding | None:
     status = HTTP_STATUS.search(plain)
     if status is None or (found is not None and found.weight >= 2 and found.cause not in _GENERIC):
         return found
-    return _read_status(int(status[1] or status[2]), side, plain) or found
+    return _read_status(int(status[1] or status[2] or status[3]), side, plain) or found
 
 
 _GENERIC = frozenset(
@@ -271,12 +275,12 @@ def _read_status(status: int, side: Side, line: str) -> _Finding | None:
     if side == "storage":
         passes = status >= 500 or status in {408, 429}
         return _Finding("storage_error", "yes" if passes else "after-fix")
-    words = _read_words(line, side)
+    words = _read_words(STATUS_PHRASE.sub(" ", line), side)
     if (
-        status in {403, 401, 400}
-        and words is not None
-        and words.cause != "download_timeout"
+        words is not None
         and words.weight > 1
+        and status in ({400, 401, 403, 404, 418} if words.cause == "download_blocked" else {400, 401, 403})
+        and words.cause != "download_timeout"
     ):
         return words  # "HTTP Error 403: rate limit exceeded" says more than its number
     cause, retryable = SOURCE_STATUS.get(
@@ -286,8 +290,11 @@ def _read_status(status: int, side: Side, line: str) -> _Finding | None:
 
 
 def _read_words(line: str, side: Side) -> _Finding | None:
+    own = OWN.get(side)
     for sign in SIGNS:
-        if sign.where in {"", side} and sign.words.search(line):
+        if sign.where not in {"", side} or (own is not None and sign.cause not in own):
+            continue
+        if sign.words.search(line):
             sure = sign.weight > 1 and not (sign.cause == "download_timeout" and not side)
             return _Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure)
     return None

@@ -6,7 +6,7 @@ a private video also says "sign in", so what is gone for good is asked before lo
 
 from __future__ import annotations
 
-from ingestctl.domain.cause_signs import TRANSPORT, Sign
+from ingestctl.domain.cause_signs import TRANSPORT, TROUBLE, Sign
 from ingestctl.domain.cause_signs import words as _words
 
 _UPDATE = "The extractor no longer understands the site: update yt-dlp, then retry."
@@ -23,7 +23,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"about|approximately)",
             r"(?:event|stream|broadcast|live|premiere|video|show)\w* will (?:begin|start|be available|air)",
             r"not (?:yet |been )?(?:yet )?(?:started|begun|aired|premiered|released|published)|premieres in",
-            r"upcoming|(?:not|isn.t) (?:currently |yet )?(?:live|streaming|broadcasting|online|on ?air)\b",
+            r"is (?:streaming|still) live|upcoming|(?:not|isn.t) (?:currently |yet )?(?:live|streaming|"
+            r"broadcasting|online|on ?air)\b",
             r"(?:is|was|currently|are) offline|not available yet|not (?:yet )?available.{0,12}yet",
             r"will be available|no active streams?|not downloadable yet",
             r"(?:still|being|currently) (?:being )?(?:processed|processing|encoded|transcoded|converted)",
@@ -67,6 +68,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "yes",
         guidance="The source asks for fewer requests: wait for its cool-down, lower the rate, then retry.",
     ),
+    Sign(_words(r"fragment \S{1,8} not found"), "download_timeout", "yes"),
     Sign(
         _words(r"\bDRM\b|widevine|fairplay|playready|digital rights|encrypted media"),
         "invalid_source",
@@ -77,8 +79,9 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"(?:in|from|for|to) (?:your|this|certain|some|the) (?:\w+ ){0,2}(?:countr|region|location|"
             r"territor|area)",
-            r"geo[- ]?(?:graphic|restrict|block|lock|bypass|fenc)|outside (?:of )?(?:the |your |its )?\w+",
-            r"\bvpn\b|blocked it (?:in|on)",
+            r"geo[- ]?(?:graphic|restrict|block|lock|bypass|fenc|locat)|outside (?:of )?(?:the |your |"
+            r"its )?\w+",
+            r"\bvpn\b|blocked it in",
             r"(?:available|accessible|viewable|licen[sc]ed) only (?:in|within|to|from)",
             r"only (?:available|accessible|viewable) (?:in|from|within)",
             r"\bin \w+ only\b|your (?:country|region|location|territory)|(?:country|"
@@ -105,6 +108,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"not a bot|captcha|cloudflare|robot|automated|bot (?:check|detect|protection)|challenge",
             r"suspicious|impersonat|human verification",
             r"ip (?:address )?(?:is |was |has been )?(?:\w+ )?(?:blocked|banned|blacklisted)|your ip",
+            r"(?:request|access|ip) (?:is |was |has been )?(?:blocked|rejected)|playback on other|"
+            r"to (?:everyone|all users|some users)|only images are available",
             r"access (?:to this .{0,30})?denied|po[ _]?token|anti-?bot|fingerprint",
         ),
         "download_blocked",
@@ -120,7 +125,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"requested format (?:is )?not available",
+            r"requested format (?:is )?not available|(?:network|workspace) administrator",
+            r"(?:video|content) is restricted|no \w+ found!?; please report",
             r"on this (?:app|device|browser|client|version)|latest version of (?!youtube-dl|yt-dlp)",
             r"no (?:video )?formats? (?:found|available)",
         ),
@@ -139,7 +145,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"has been (?:\w+ )?(?:removed|deleted|disabled|suspended|terminated|taken)",
             r"(?:was|were|been|is|video|account|post) (?:deleted|removed|terminated|suspended|banned|"
             r"taken down)",
-            r"terminated|copyright|terms of (?:service|use)|no longer (?:available|exist|accessible)",
+            r"terminated|suspended|copyright|terms of (?:service|use)|no longer (?:available|exist|"
+            r"accessible)",
             r"(?:does|do|did) ?n[o']t exist|doesn.t exist|(?<!fragment )not (?:be )?found\b",
             r"unsupported .{0,30}\burl|could ?n[o']t be found|cannot find|can.t find|unsupported url",
             r"is not a valid url|invalid url|no host (?:given|supplied)|unsupported (?:url )?scheme",
@@ -153,6 +160,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"available|posted)",
             r"there(?:.s| is) no (?:video|media)|doesn.t (?:have|contain) (?:a |any )?(?:video|media)",
             r"does not (?:have|contain) (?:a |any )?(?:video|media)|this video is unavailable",
+            r"couldn't find (?:that|this|the) \w+|不存在|删除|失效|不可见|下架|找不到",
             r"file:// (?:scheme|urls)|url scheme|not made this video available|nonexist",
             r"link (?:is|has) (?:expired|dead)|empty playlist|does not pass filter|invalid video id",
         ),
@@ -169,7 +177,10 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"video (?:has been|was) (?:removed|deleted)|copyright (?:claim|grounds|infring)",
             r"violat\w+ .{0,40}terms of service|video (?:does not|doesn.t) exist|video not found|invalid url",
             r"no (?:host|scheme) supplied|unknown url type|invalidschema|no connection adapters",
-            r"no video in this|not made this video available|video is unavailable",
+            r"(?:video|programm?e?|episode|content|clip|stream|media|rights) (?:is |are |has |have |"
+            r"was )?(?:not available|"
+            r"unavailable|expired|been (?:removed|deleted))",
+            r"no plugin can handle|no video in this|not made this video available|video is unavailable",
         ),
         "invalid_source",
         "no",
@@ -177,6 +188,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"confirm your age|age[- ]?(?:restrict|limit|verif|gate|check|confirm)|inappropriate for some",
+            r"会员|登录|地区|付费|权限",
             r"nsfw|sensitive|mature|adult|sign in|sign-in|log[- ]?in|logged[- ]in|login|authenticat",
             r"cookies?\b|credential|password|account|unauthori[sz]ed|registered users|service provider|"
             r"supporter|have to pay|not free|inaccessible|referer|restricted|rejected|members?[- ]only",
@@ -192,6 +204,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
+            r"login page|checkpoint required|use --login|login (?:error|required|failed)|"
             r"sign in to (?:confirm|view|watch)|\bnsfw|confirm your age|age[- ]restricted|login required",
             r"members[- ]only|join this channel|use --cookies|only available (?:to|for) registered",
             r"requires? (?:a )?(?:login|subscription|payment|premium)|log in to",
@@ -215,9 +228,10 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"permission denied|\bEACCES\b|\bEROFS\b|read-only file system|too many open files|\bEMFILE\b",
             r"operation not permitted|permissionerror",
             r"unable to (?:open for writing|create directory|rename file)|file name too long",
-            r"validation errors? for \w*settings|no such option|extra inputs are not",
+            r"validation errors? for \w*settings|settingserror|dynaconf|no such option|extra inputs are not",
             r"config(?:uration)? (?:profile|file|error)|must specify a region|invalid endpoint",
             r"(?:environment variable|setting)s? .{0,60}(?:not set|missing|required|unknown)|netscape format",
+            r"no such file or directory: \S{0,80}cookies|invalid .{0,60}environment variable",
             r"cookies? database|cookies? file|improperlyconfigured|invalid (?:value|choice) for",
             r"unrecognized arguments|missing required (?:option|argument|setting)",
             r"no supported javascript runtime|unknown setting|address already in use|"
@@ -230,7 +244,17 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
+            r"bad.record.mac|decryption.failed|no data returned|handshake.{0,80}(?:reset|closed|timed? ?out|"
+            r"pull function|eof\b)"
+        ),
+        "download_timeout",
+        "yes",
+    ),
+    Sign(
+        _words(
             r"ssl: |certificate verify|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
+            r"certificate (?:problem|has expired|is not)|local issuer|x509|toomanyredirects|"
+            r"exceeded \d+ redirects",
             r"handshake|redirect loop|too many redirects",
         ),
         "download_blocked",
@@ -260,29 +284,22 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"conversion failed|ffmpeg\w*(?:error|exception)|exited with (?:exit )?code \d.{0,200}ffmpeg|"
             r"@ (?:0x)?[0-9a-f]{6,16}\] .{0,60}(?:invalid argument|generic error)|"
             r"ff(?:mpeg|probe)\S{0,8} (?:exited|failed|returned|error|died|process)",
+            r"ff(?:mpeg|probe)\b.{0,600}non-zero exit|error opening input|(?:error|"
+            r"fail\w*).{0,30}\bff(?:mpeg|probe)\b",
             r"postprocess(?:ing|or)|non-zero exit-code",
         ),
         "audio_extraction_failed",
         "after-fix",
         weight=1,
     ),
-    # --- an exception's class, where its words are not known --------------------------------------
+    # --- who is talking, where their words are not known --------------------------------------
+    Sign(_words(TROUBLE), "database_error", "after-fix", where="database", weight=1),
+    Sign(_words(TROUBLE), "storage_error", "after-fix", where="storage", weight=1),
     Sign(
-        _words(r"(?:operational|programming|integrity|interface|internal|database|data)error\b|\bFATAL: "),
-        "database_error",
-        "after-fix",
-        where="database",
-        weight=1,
-    ),
-    Sign(
-        _words(r"clienterror|s3 ?error|s3\w*exception|responseerror|uploadfailed|failed to (?:upload|copy)"),
-        "storage_error",
-        "after-fix",
-        where="storage",
-        weight=1,
-    ),
-    Sign(
-        _words(r"requests\.exceptions\.\w+|urllib3?\.(?:exceptions|error)\.\w+|http\.client\.\w+"),
+        _words(
+            r"requests\.exceptions\.\w+|urllib3?\.(?:exceptions|error)\.\w+|http\.client\.\w+|"
+            r"(?:aiohttp|httpx|httpcore|pycurl)\.\w+",
+        ),
         "download_timeout",
         "yes",
         weight=1,
@@ -301,6 +318,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"unable to download",
             r"an extractor error|regex|unsupported (?:player|page|manifest|entity)|unplayable",
             r"no video formats|outdated|latest version",
+            TROUBLE,
+            r"^\W*error: |\]\s?\[error\]|\bsaid: |returned error|returns error",
         ),
         "download_blocked",
         "after-fix",
@@ -311,7 +330,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"no video formats found|requested format (?:is )?not available|please report this issue on",
-            r"unable to extract \w+",
+            r"unable to extract \w+|(?:signature|nsig) extraction failed|could not find .{0,60} in (?:html|"
+            r"webpage)",
         ),
         "download_blocked",
         "after-fix",
