@@ -108,7 +108,7 @@ class Place:
     def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """Rows of one statement, committed; ``?`` for values."""
         if self.server is None:
-            with contextlib.closing(sqlite3.connect(self.home / "ingestctl.db", timeout=20)) as connection:
+            with contextlib.closing(sqlite3.connect(self.home / "ingestctl.db", timeout=5)) as connection:
                 connection.row_factory = sqlite3.Row
                 rows = [dict(row) for row in connection.execute(sql, values)]
                 connection.commit()

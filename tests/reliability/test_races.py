@@ -13,7 +13,7 @@ KINDS = ("folder", "server")
 
 
 def _played(
-    play: Callable[..., dict[str, Any]], figure: Callable[[str], None], kind: str, **spec: Any
+    driver: Callable[..., dict[str, Any]], figure: Callable[[str], None], kind: str, **spec: Any
 ) -> Any:
     report = driver("races", kind, **spec)
     figures = ", ".join(f"{count} {name}" for name, count in report["figures"].items())
