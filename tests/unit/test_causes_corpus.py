@@ -1,7 +1,7 @@
 """diagnose() against real messages from public issue threads and library sources.
 
 ``develop.jsonl`` shaped the table and must be right throughout; ``held_out.jsonl``
-is one whole round labelled before diagnose() saw it, misses kept, and the table was
+is two whole rounds labelled before diagnose() saw it, misses kept, and the table was
 not changed since: its accuracy estimates unseen messages. The floors are what was
 reached, not the target of 98 % (README.md there). The confusion table is printed in
 every run's log.
@@ -19,7 +19,7 @@ from ingestctl.domain.causes import CAUSES, diagnose
 
 DATA = Path(__file__).parent.parent / "data" / "causes"
 PARTS = ("develop", "held_out")
-FLOORS = {"develop": (1.0, 1.0), "held_out": (0.87, 0.92)}  # cause, retryability
+FLOORS = {"develop": (1.0, 1.0), "held_out": (0.90, 0.93)}  # cause, retryability
 
 
 def messages(part: str) -> list[dict[str, str]]:
@@ -59,7 +59,7 @@ def test_the_corpus_is_large_labelled_and_kept_apart() -> None:
     develop, held_out = (messages(part) for part in PARTS)
     both = [*develop, *held_out]
     assert len(both) >= 300
-    assert len(held_out) >= 80
+    assert len(held_out) >= 120
     assert len({row["text"] for row in both}) == len(both), "a message stands in both parts or twice"
     assert all(row["origin"] and row["retryable"] in {"yes", "after-fix", "no"} for row in both)
     counts = Counter(row["cause"] for row in both)
