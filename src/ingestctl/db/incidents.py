@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -21,6 +20,7 @@ from ingestctl.domain.errors import Busy, Conflict, LostAuthority, NotFound
 from ingestctl.domain.job import Status
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy.engine import Connection, RowMapping
