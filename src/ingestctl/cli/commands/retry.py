@@ -102,10 +102,7 @@ def command(
                 "say what to retry: one job, or filters",
                 hint="ingestctl retry JOB, or ingestctl retry --cause download_timeout --since 2h",
             )
-        if run_now and (via is Via.API or dry_run):
-            raise UsageError("--run goes neither with --via api nor with --dry-run")
-        if call.settings.env == "production" and not (reason.strip() or dry_run):
-            raise UsageError("in production a retry needs a reason", hint="Add --reason 'why'.")
+        _refuse_words(call, run_now=run_now, via=via, dry_run=dry_run, reason=reason)
         with ExitStack() as stack:
             retry = _Retry(call, stack, reason=reason, anyway=anyway, run_now=run_now, via=via)
             if not many:
@@ -113,6 +110,14 @@ def command(
             return retry.many((status, cause, since, source), limit, dry_run, confirm, per_minute)
 
     execute(ctx, "retry", work, output=output, quiet=quiet)
+
+
+def _refuse_words(call: Call, *, run_now: bool, via: Via, dry_run: bool, reason: str) -> None:
+    """Raise UsageError for options that make no sense together, or one that is missing."""
+    if run_now and (via is Via.API or dry_run):
+        raise UsageError("--run goes neither with --via api nor with --dry-run")
+    if call.settings.env == "production" and not (reason.strip() or dry_run):
+        raise UsageError("in production a retry needs a reason", hint="Add --reason 'why'.")
 
 
 class _Retry:
