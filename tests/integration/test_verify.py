@@ -258,7 +258,7 @@ WRECKS: dict[Callable[[Place, Job, Samples], None], tuple[str, str, str]] = {
     rows_lost: ("intact unknown partial", "intact unknown partial", "intact intact partial"),
     nothing_on_record: ("unknown unknown missing", "unknown unknown missing", "foreign foreign missing"),
     named_but_swapped: ("intact unknown partial", "intact unknown partial", "intact corrupt partial"),
-    reserved_only: ("intact partial partial",) * 3,
+    reserved_only: ("intact missing partial",) * 3,
     published_not_committed: ("intact intact partial",) * 3,
     unfinished_upload: ("intact missing intact",) * 3,
     metadata_null: ("intact intact partial",) * 3,

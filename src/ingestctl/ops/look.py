@@ -104,8 +104,10 @@ def _absent(storage: Storage, record: Record, look: Look) -> Look:
             Verdict.UNKNOWN, f"attempt {record.holder.attempt} is live and has not stored it yet"
         )
     if row is not None and row.state is not ArtifactState.STORED:
+        if any(upload.ref == ref for upload in storage.unfinished(ref.bucket, ref.key)):
+            return look.found(Verdict.PARTIAL, f"its key is {row.state}, and its upload was never finished")
         return look.found(
-            Verdict.PARTIAL, f"its key is {row.state} since a run that ended before it was stored"
+            Verdict.MISSING, f"its key is {row.state} since a run that ended before it was stored"
         )
     if row is not None:
         when = f" at {row.stored_at:%Y-%m-%d %H:%M} UTC" if row.stored_at else ""

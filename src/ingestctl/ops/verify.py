@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ingestctl.db.operator import Checked
-from ingestctl.domain.artifact import Kind, ObjectRef, Verdict
+from ingestctl.domain.artifact import ArtifactState, Kind, ObjectRef, Verdict
 from ingestctl.domain.errors import IngestError, InvalidPayload
+from ingestctl.domain.job import Status
 from ingestctl.domain.source import parse_payload
 from ingestctl.domain.verification import Finding, Level, Subject, Verification
 from ingestctl.ops.decode import Decoder, MediaCheck
@@ -82,7 +83,8 @@ class Verifier:
     def check_row(self, row: Artifact) -> Finding | None:
         """One object that a listing made suspect, against its row as it is now; None if that is gone.
 
-        A HEAD, and its bytes where only they can tell.
+        A HEAD, and its bytes where only they can tell. None too where the row is only reserved or staged
+        for a job that has not succeeded: that job is not done, and nothing has drifted.
         """
         self._stop.check()
         fresh = self._store.artifacts_at([row.ref]).get(row.ref)
@@ -93,6 +95,8 @@ class Verifier:
         if job is None or job.video_id != fresh.video_id:
             why = f"its row is of job {fresh.job_id}, which is no job of video {fresh.video_id} any more"
             return Finding(subject, Verdict.FOREIGN, why, fresh.ref, fresh.size_bytes, fresh.etag)
+        if fresh.state is not ArtifactState.STORED and job.status is not Status.SUCCEEDED:
+            return None
         record = self._record(job, {fresh.kind: fresh.ref})
         look = look_at(self._storage, record, fresh.kind, self._stop)
         return self._read(look, Level.EXISTS, None).finding()
