@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from ingestctl.db.ids import new_id
 from ingestctl.db.tables import job_events, job_runs, jobs
 from ingestctl.db.types import now
@@ -13,12 +15,15 @@ from ingestctl.domain.job import INGEST
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import sqlalchemy as sa
     from sqlalchemy.engine import Connection
 
 EVENT_NOTE = "ingestctl_event_id"
 CRASHED = "worker_crashed"
 CRASHED_MESSAGE = "the worker stopped renewing its lease and another took the job over"
+
+# Statements are built once: building one takes as long as the database takes to run it.
+_ADD_EVENT = job_events.insert().values(created_at=now())
+_SET_JOB = jobs.update().where(jobs.c.id == sa.bindparam("of_job")).values(updated_at=now())
 
 
 def insert(connection: Connection, table: sa.Table) -> Any:
@@ -46,21 +51,13 @@ def add_event(
     """
     event_id = new_id()
     connection.info[EVENT_NOTE] = event_id
-    connection.execute(
-        job_events.insert().values(
-            id=event_id,
-            job_id=job_id,
-            run_id=run_id,
-            event_type=event_type,
-            payload=dict(payload),
-            created_at=now(),
-        )
-    )
+    event = {"id": event_id, "job_id": job_id, "run_id": run_id, "event_type": event_type}
+    connection.execute(_ADD_EVENT, {**event, "payload": dict(payload)})
 
 
 def set_job(connection: Connection, job_id: str, **values: Any) -> None:
     """Change a job whose row is locked."""
-    connection.execute(jobs.update().where(jobs.c.id == job_id).values(updated_at=now(), **values))
+    connection.execute(_SET_JOB.values(values), {"of_job": job_id})
 
 
 def expire_run(connection: Connection, job_id: str, run_id: str, attempt: int, owner: str | None) -> None:

@@ -28,7 +28,7 @@ from ingestctl.domain.errors import Busy, Conflict, NotFound
 from ingestctl.domain.job import CLAIMABLE, Lease, Phase, Run, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy.engine import Connection, RowMapping
 
@@ -38,6 +38,83 @@ LOCKED_WAIT_S = 1.2
 """How long a claim by id tries again while another transaction holds the job's row."""
 CANDIDATES = 20
 MAX_SKIPS = 200
+
+# --- the statements, built once: building one takes as long as the database takes to run it
+
+_STALE = sa.bindparam("stale_after_s", type_=sa.Float())
+_THIS_JOB = jobs.c.id == sa.bindparam("this_job")
+_THIS_VIDEO: sa.BindParameter[str] = sa.bindparam("this_video")
+_IN_TURN = (jobs.c.queued_at, jobs.c.id)
+_BEFORE = sa.tuple_(*_IN_TURN) < sa.tuple_(
+    sa.bindparam("before_time", type_=jobs.c.queued_at.type), sa.bindparam("before_id", type_=jobs.c.id.type)
+)
+_HOLDS = (
+    ingest_incidents.c.lease_expires_at.is_not(None),
+    ingest_incidents.c.lease_expires_at > now(),
+    ingest_incidents.c.video_id.is_not(None),
+)
+
+
+def _video_is_busy() -> sa.ColumnElement[bool]:
+    # Not correlated: live attempts and holds are few, and are looked up once whatever the planner believes.
+    other = jobs.alias("other")
+    busy = (
+        sa.select(other.c.video_id)
+        .join(job_runs, job_runs.c.job_id == other.c.id)
+        .where(other.c.type == IS_INGEST.right, attempt_is_live(_STALE))
+    )
+    held = sa.select(ingest_incidents.c.video_id).where(*_HOLDS)
+    return jobs.c.video_id.in_(sa.union_all(busy, held))
+
+
+_ABANDONED = (
+    sa.select(jobs.c.id, jobs.c.queued_at)
+    .join(job_runs, job_runs.c.job_id == jobs.c.id)
+    .where(IS_INGEST, status_is(Status.RUNNING), attempt_is_dead(_STALE))
+    .order_by(*_IN_TURN)
+    .limit(CANDIDATES)
+)
+# Locks the first such job and its video, passing over those that others hold locked. NO KEY: another
+# service that adds an event to the job only needs its key, and is not in our way.
+_LOCK = (
+    sa.select(jobs, videos)
+    .join(videos, videos.c.id == jobs.c.video_id)
+    .order_by(*_IN_TURN)
+    .limit(1)
+    .with_for_update(key_share=True, skip_locked=True, of=[jobs, videos])
+)
+_LOCK_THIS = _LOCK.where(_THIS_JOB)
+_LOCK_ABANDONED = _LOCK_THIS.where(status_is(Status.RUNNING))
+_LOCK_QUEUED = _LOCK.where(IS_INGEST, status_is(Status.QUEUED), ~_video_is_busy())
+_ATTEMPTS = (
+    sa.select(job_runs, attempt_is_live(_STALE).label("lease_live"))
+    .where(job_runs.c.job_id.in_(sa.select(jobs.c.id).where(jobs.c.video_id == _THIS_VIDEO, IS_INGEST)))
+    .where(sa.or_(job_runs.c.job_id == sa.bindparam("this_job"), job_runs.c.status == "running"))
+    .order_by(job_runs.c.attempt)
+)
+_HOLD = sa.select(ingest_incidents.c.id).where(*_HOLDS, ingest_incidents.c.video_id == _THIS_VIDEO).limit(1)
+_START_RUN = job_runs.insert().values(
+    status="running",
+    started_at=now(),
+    metadata={},
+    created_at=now(),
+    updated_at=now(),
+    lease_expires_at=now_plus(sa.bindparam("lease_s", type_=sa.Float())),
+    heartbeat_at=now(),
+)
+_START_JOB = (
+    jobs.update()
+    .where(_THIS_JOB)
+    .values(
+        status=Status.RUNNING.value,
+        ingestion_phase=Phase.DOWNLOADING.value,
+        started_at=now(),
+        finished_at=None,
+        error_message=None,
+        updated_at=now(),
+    )
+    .returning(*jobs.c)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +169,7 @@ class Claims:
 
 
 def _by_id(connection: Connection, job_id: str, terms: _Terms) -> Claim | _GaveUp | None:
-    row = _lock(connection, [jobs.c.id == job_id])
+    row = _first(connection, _LOCK_THIS, this_job=job_id)
     if row is None:
         job_type = connection.scalar(sa.select(jobs.c.type).where(jobs.c.id == job_id))
         if job_type is None:
@@ -112,56 +189,20 @@ def _by_id(connection: Connection, job_id: str, terms: _Terms) -> Claim | _GaveU
 def _next(connection: Connection, terms: _Terms, skip: set[str]) -> Claim | _GaveUp | None:
     """The first claimable job by (queued_at, id), of the queued ones and those whose lease ran out."""
     not_skipped = [jobs.c.id.not_in(sorted(skip))] if skip else []
-    queued = [IS_INGEST, status_is(Status.QUEUED), ~_video_is_busy(terms.stale_after_s), *not_skipped]
-    abandoned = connection.execute(
-        sa.select(jobs.c.id, jobs.c.queued_at)
-        .join(job_runs, job_runs.c.job_id == jobs.c.id)
-        .where(IS_INGEST, status_is(Status.RUNNING), attempt_is_dead(terms.stale_after_s), *not_skipped)
-        .order_by(jobs.c.queued_at, jobs.c.id)
-        .limit(CANDIDATES)
-    ).all()
-    place = sa.tuple_(jobs.c.queued_at, jobs.c.id)
+    queued, stale = _LOCK_QUEUED.where(*not_skipped), terms.stale_after_s
+    abandoned = connection.execute(_ABANDONED.where(*not_skipped), {"stale_after_s": stale}).all()
     for job_id, queued_at in abandoned:
-        here = sa.tuple_(sa.literal(queued_at, jobs.c.queued_at.type), sa.literal(job_id, jobs.c.id.type))
-        row = _lock(connection, [*queued, place < here])
-        row = row or _lock(connection, [jobs.c.id == job_id, status_is(Status.RUNNING)])
+        here = {"before_time": queued_at, "before_id": job_id}
+        row = _first(connection, queued.where(_BEFORE), stale_after_s=stale, **here)
+        row = row or _first(connection, _LOCK_ABANDONED, this_job=job_id)
         if row is not None:
             return _begin(connection, row, terms)
-    row = _lock(connection, queued)
+    row = _first(connection, queued, stale_after_s=stale)
     return None if row is None else _begin(connection, row, terms)
 
 
-def _video_is_busy(stale_after_s: float) -> sa.ColumnElement[bool]:
-    # Not correlated: live attempts and holds are few, and are looked up once whatever the planner believes.
-    other = jobs.alias("other")
-    busy = (
-        sa.select(other.c.video_id)
-        .join(job_runs, job_runs.c.job_id == other.c.id)
-        .where(other.c.type == IS_INGEST.right, attempt_is_live(stale_after_s))
-    )
-    held = sa.select(ingest_incidents.c.video_id).where(*_held())
-    return jobs.c.video_id.in_(sa.union_all(busy, held))
-
-
-def _held() -> tuple[sa.ColumnElement[bool], ...]:
-    lease = ingest_incidents.c.lease_expires_at
-    return lease.is_not(None), lease > now(), ingest_incidents.c.video_id.is_not(None)
-
-
-def _lock(connection: Connection, where: Iterable[sa.ColumnElement[bool]]) -> RowMapping | None:
-    """Lock the first such job and its video, passing over those that others hold locked.
-
-    NO KEY: another service that adds an event to the job only needs its key, and is not in our way.
-    """
-    question = (
-        sa.select(jobs, videos)
-        .join(videos, videos.c.id == jobs.c.video_id)
-        .where(*where)
-        .order_by(jobs.c.queued_at, jobs.c.id)
-        .limit(1)
-        .with_for_update(key_share=True, skip_locked=True, of=[jobs, videos])
-    )
-    return connection.execute(question).mappings().one_or_none()
+def _first(connection: Connection, question: sa.Select[Any], **values: Any) -> RowMapping | None:
+    return connection.execute(question, values).mappings().one_or_none()
 
 
 def _begin(connection: Connection, row: RowMapping, terms: _Terms) -> Claim | _GaveUp:
@@ -189,14 +230,8 @@ def _begin(connection: Connection, row: RowMapping, terms: _Terms) -> Claim | _G
 
 def _attempts(connection: Connection, job_id: str, video_id: str, stale_after_s: float) -> list[Run]:
     """Every attempt of this job, and the running ones of the video's other ingest jobs."""
-    of_video = sa.select(jobs.c.id).where(jobs.c.video_id == video_id, IS_INGEST)
-    question = (
-        sa.select(job_runs, attempt_is_live(stale_after_s).label("lease_live"))
-        .where(job_runs.c.job_id.in_(of_video))
-        .where(sa.or_(job_runs.c.job_id == job_id, job_runs.c.status == "running"))
-        .order_by(job_runs.c.attempt)
-    )
-    return [run_of(row) for row in connection.execute(question).mappings()]
+    names = {"this_job": job_id, "this_video": video_id, "stale_after_s": stale_after_s}
+    return [run_of(row) for row in connection.execute(_ATTEMPTS, names).mappings()]
 
 
 def _refuse_live(job_id: str, attempts: list[Run]) -> None:
@@ -210,8 +245,7 @@ def _refuse_live(job_id: str, attempts: list[Run]) -> None:
 
 def _refuse_held(connection: Connection, job_id: str, video_id: str) -> None:
     """A cleanup of this video is under way: what it proved must not change below it."""
-    question = sa.select(ingest_incidents.c.id).where(*_held(), ingest_incidents.c.video_id == video_id)
-    incident = connection.scalar(question.limit(1))
+    incident = connection.scalar(_HOLD, {"this_video": video_id})
     if incident is not None:
         raise Busy(f"job {job_id}: a cleanup of its video is under way (incident {incident})", job_id=job_id)
 
@@ -258,31 +292,9 @@ def _give_up(connection: Connection, job_id: str, last: Run) -> None:
 
 
 def _start(connection: Connection, lease: Lease) -> RowMapping:
-    connection.execute(
-        job_runs.insert().values(
-            id=lease.run_id,
-            job_id=lease.job_id,
-            attempt=lease.attempt,
-            status="running",
-            started_at=now(),
-            metadata={},
-            created_at=now(),
-            updated_at=now(),
-            lease_owner=lease.owner,
-            lease_expires_at=now_plus(lease.seconds),
-            heartbeat_at=now(),
-        )
-    )
-    values: dict[str, Any] = {
-        "status": Status.RUNNING.value,
-        "ingestion_phase": Phase.DOWNLOADING.value,
-        "started_at": now(),
-        "finished_at": None,
-        "error_message": None,
-        "updated_at": now(),
-    }
-    changed = jobs.update().where(jobs.c.id == lease.job_id).values(values).returning(*jobs.c)
-    row = connection.execute(changed).mappings().one()
+    run = {"id": lease.run_id, "job_id": lease.job_id, "attempt": lease.attempt, "lease_owner": lease.owner}
+    connection.execute(_START_RUN, {**run, "lease_s": lease.seconds})
+    row = connection.execute(_START_JOB, {"this_job": lease.job_id}).mappings().one()
     payload = {"attempt": lease.attempt, "owner": lease.owner, "lease_s": lease.seconds}
     add_event(connection, lease.job_id, "ingestion.run.started", payload, lease.run_id)
     return row

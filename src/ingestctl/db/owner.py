@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from ingestctl.db.changes import add_event, insert, set_job
 from ingestctl.db.ids import new_id
-from ingestctl.db.rows import attempt_is_live, read_status
+from ingestctl.db.rows import RUNNING, attempt_is_live, read_status
 from ingestctl.db.tables import ingest_artifacts, job_runs, jobs, videos
 from ingestctl.db.types import now, now_plus
 from ingestctl.domain.artifact import Artifact, ArtifactState
@@ -42,12 +42,7 @@ class OwnerWrites:
         self._db.write(lambda c: _fence(c, lease, **renewed))
 
     def confirm(self, lease: Lease) -> None:
-        question = (
-            sa.select(jobs.c.status)
-            .join(job_runs, job_runs.c.job_id == jobs.c.id)
-            .where(*_mine(lease), attempt_is_live())
-        )
-        status = self._db.read(lambda c: c.scalar(question))
+        status = self._db.read(lambda c: c.scalar(_STATUS_OF_LIVE, _names(lease)))
         if status is None or read_status(status) is not Status.RUNNING:
             raise _lost(lease)
 
@@ -186,23 +181,33 @@ class OwnerWrites:
 # --- the fence --------------------------------------------------------------------------------
 
 
-def _mine(lease: Lease) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        job_runs.c.job_id == lease.job_id,
-        job_runs.c.attempt == lease.attempt,
-        job_runs.c.id == lease.run_id,
-        job_runs.c.status == "running",
-    )
+_MINE = (
+    job_runs.c.job_id == sa.bindparam("my_job"),
+    job_runs.c.attempt == sa.bindparam("my_attempt"),
+    job_runs.c.id == sa.bindparam("my_run"),
+    job_runs.c.status == RUNNING,
+)
+_LOCK_JOB = (
+    sa.select(jobs.c.status, jobs.c.tenant_id, jobs.c.video_id)
+    .where(jobs.c.id == sa.bindparam("my_job"))
+    .with_for_update(key_share=True)
+)
+_TOUCH_RUN = job_runs.update().where(*_MINE).values(updated_at=now())
+_STATUS_OF_LIVE = (
+    sa.select(jobs.c.status).join(job_runs, job_runs.c.job_id == jobs.c.id).where(*_MINE, attempt_is_live())
+)
+
+
+def _names(lease: Lease) -> dict[str, Any]:
+    return {"my_job": lease.job_id, "my_attempt": lease.attempt, "my_run": lease.run_id}
 
 
 def _fence(connection: Connection, lease: Lease, **values: Any) -> RowMapping:
     """Lock the job, then touch the attempt if it is still the running one; else LostAuthority."""
-    question = sa.select(jobs.c.status, jobs.c.tenant_id, jobs.c.video_id).where(jobs.c.id == lease.job_id)
-    job = connection.execute(question.with_for_update(key_share=True)).mappings().one_or_none()
+    job = connection.execute(_LOCK_JOB, {"my_job": lease.job_id}).mappings().one_or_none()
     if job is None or read_status(job["status"]) is not Status.RUNNING:
         raise _lost(lease)
-    touched = job_runs.update().where(*_mine(lease)).values(updated_at=now(), **values)
-    if connection.execute(touched).rowcount != 1:
+    if connection.execute(_TOUCH_RUN.values(values), _names(lease)).rowcount != 1:
         raise _lost(lease)
     return job
 
@@ -274,11 +279,15 @@ def _store_artifact(connection: Connection, lease: Lease, artifact: Artifact) ->
         raise _taken(lease, ref, connection.execute(sa.select(table).where(*_at(ref))).mappings().one())
 
 
+_MY_VIDEO = videos.c.id == sa.bindparam("my_video")
+_LOCK_VIDEO = sa.select(videos).where(_MY_VIDEO).with_for_update(key_share=True)
+_SET_VIDEO = videos.update().where(_MY_VIDEO).values(updated_at=now())
+
+
 def _update_video(
     connection: Connection, lease: Lease, facts: VideoFacts, storage_ref: Mapping[str, Any]
 ) -> None:
-    question = sa.select(videos).where(videos.c.id == lease.video_id).with_for_update(key_share=True)
-    row = connection.execute(question).mappings().one()
+    row = connection.execute(_LOCK_VIDEO, {"my_video": lease.video_id}).mappings().one()
     known = row["metadata"] if isinstance(row["metadata"], dict) else {"previous": row["metadata"]}
     ingest = known.get("ingest")
     values: dict[str, Any] = {
@@ -289,7 +298,6 @@ def _update_video(
             **known,
             "ingest": {**(ingest if isinstance(ingest, dict) else {}), **facts.metadata},
         },
-        "updated_at": now(),
     }
     if facts.title and not (row["title"] or "").strip():
         values["title"] = facts.title
@@ -301,7 +309,7 @@ def _update_video(
     if facts.duration_ms is not None and 0 <= facts.duration_ms <= MAX_INTEGER:
         learned["duration_ms"] = facts.duration_ms
     values |= {column: value for column, value in learned.items() if value is not None}
-    connection.execute(videos.update().where(videos.c.id == lease.video_id).values(values))
+    connection.execute(_SET_VIDEO.values(values), {"my_video": lease.video_id})
 
 
 def _hand_off(connection: Connection, job: RowMapping, hand_off: HandOff) -> dict[str, Any]:

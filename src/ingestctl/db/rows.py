@@ -37,7 +37,7 @@ def status_is(*statuses: Status) -> sa.ColumnElement[bool]:
 
 
 def attempt_is_live(
-    stale_after_s: float = LEGACY_STALE_S, *, runs: sa.FromClause = job_runs
+    stale_after_s: float | sa.ColumnElement[float] = LEGACY_STALE_S, *, runs: sa.FromClause = job_runs
 ) -> sa.ColumnElement[bool]:
     """The attempt is running and its lease has not expired (or, without a lease, it was updated lately)."""
     lease = runs.c.lease_expires_at
@@ -45,7 +45,9 @@ def attempt_is_live(
     return sa.and_(runs.c.status == literal(RUNNING), fresh)
 
 
-def attempt_is_dead(stale_after_s: float = LEGACY_STALE_S) -> sa.ColumnElement[bool]:
+def attempt_is_dead(
+    stale_after_s: float | sa.ColumnElement[float] = LEGACY_STALE_S,
+) -> sa.ColumnElement[bool]:
     """The attempt is running by name only."""
     lease = job_runs.c.lease_expires_at
     stale = sa.or_(lease <= now(), sa.and_(lease.is_(None), _touched(job_runs) <= now_plus(-stale_after_s)))

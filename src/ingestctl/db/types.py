@@ -167,6 +167,8 @@ def now() -> _Clock:
     return _Clock()
 
 
-def now_plus(seconds: float) -> _Clock:
-    """``seconds`` from now (negative: ago), by the database's clock."""
+def now_plus(seconds: float | sa.ColumnElement[float]) -> _Clock:
+    """``seconds`` from now (negative: ago), by the database's clock; a number, or a statement's parameter."""
+    if isinstance(seconds, sa.ColumnElement):
+        return _Clock(seconds)
     return _Clock(sa.bindparam(None, float(seconds), sa.Float(), unique=True))
