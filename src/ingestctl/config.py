@@ -48,7 +48,7 @@ def load(overrides: Mapping[str, object] | None = None) -> Settings:
     given = {k: v for k, v in (overrides or {}).items() if v is not None}
     by_alias = {env_names(Settings.model_fields[k])[0]: v for k, v in given.items()}
     try:
-        settings = Settings.model_validate(_environment() | _secret_files() | by_alias)
+        settings = Settings(**(_secret_files() | by_alias))  # type: ignore[arg-type]
     except ValidationError as error:
         raise _explain(error) from None
     return settings if settings.home else settings.model_copy(update={"home": default_home()})
@@ -74,16 +74,6 @@ def show(settings: Settings, overrides: Mapping[str, object] | None = None) -> l
         shown = "***" if key == "notify_urls" and value else _shown_value(value)
         lines.append(Shown(names[0], shown, source))
     return lines
-
-
-def _environment() -> dict[str, object]:
-    """Each setting's value by the name it was found under: in the environment, else in ``.env``."""
-    found: dict[str, object] = {}
-    sources = (os.environ, _dotenv())
-    for field in Settings.model_fields.values():
-        names = env_names(field)
-        found |= next(({n: source[n]} for source in sources for n in names if source.get(n) is not None), {})
-    return found
 
 
 def _secret_files() -> dict[str, object]:

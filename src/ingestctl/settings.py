@@ -13,14 +13,13 @@ from urllib.parse import unquote
 
 from pydantic import (
     AliasChoices,
-    BaseModel,
     ByteSize,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
     model_validator,
 )
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -34,10 +33,10 @@ def _setting(default: Any, *names: str, about: str, **limits: Any) -> Any:
     return Field(default, validation_alias=AliasChoices(*names), description=about, **limits)
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """Every setting. docs/reference/settings.md and .env.example are generated from this."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
     home: Path | None = _setting(
         None, "INGESTCTL_HOME", about="Where everything lies by default: $XDG_DATA_HOME/ingestctl."
@@ -147,7 +146,7 @@ class Settings(BaseModel):
         60.0, "INGESTCTL_RETRY_MAX_SECONDS", about="The longest wait; a longer Retry-After ends the attempt."
     )
 
-    source_allow_networks: tuple[str, ...] = _setting(
+    source_allow_networks: Annotated[tuple[str, ...], NoDecode] = _setting(
         (),
         "INGESTCTL_SOURCE_ALLOW_NETWORKS",
         about="CIDRs that sources may be in besides public addresses, e.g. 10.0.0.0/8. Default: none.",
