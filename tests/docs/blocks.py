@@ -65,23 +65,44 @@ def steps_of(page: Path) -> list[Step]:
 
 
 def mismatch(expected: list[str], output: str) -> str | None:
-    """The first expected line that the output lacks, or None."""
+    """None if the output is as expected, else the first line that was not found."""
     if not expected:
         return None
-    pattern = "".join(_line(line) for line in expected)
-    text = "".join(f"{_squeeze(line)}\n" for line in output.splitlines())
-    if re.fullmatch(pattern, text):
+    lines = [_squeeze(line) for line in output.splitlines()]
+    wanted = farthest = at = 0
+    last_any, resume = -1, 0
+    while at < len(lines):
+        if wanted < len(expected) and expected[wanted].strip() == ANY:
+            last_any, resume, wanted = wanted, at, wanted + 1
+        elif wanted < len(expected) and _fits(_squeeze(expected[wanted]), lines[at]):
+            wanted, at = wanted + 1, at + 1
+        elif last_any >= 0:  # let the last `…` take one line more
+            wanted, resume = last_any + 1, resume + 1
+            at = resume
+        else:
+            break
+        farthest = max(farthest, wanted)
+    rest = [line for line in expected[wanted:] if line.strip() != ANY]
+    if at == len(lines) and not rest:
         return None
-    for count in range(1, len(expected) + 1):
-        if not re.match("".join(_line(line) for line in expected[:count]), text):
-            return f"nothing like: {expected[count - 1]}"
+    if farthest < len(expected):
+        return f"nothing like: {expected[farthest]}"
     return "there is more after the last line"
 
 
-def _line(line: str) -> str:
-    if line.strip() == ANY:
-        return r"(?:[^\n]*\n)*?"
-    return "[^\n]*?".join(re.escape(part) for part in _squeeze(line).split(ANY)) + "\n"
+def _fits(pattern: str, line: str) -> bool:
+    first, *others = pattern.split(ANY)
+    if not others:
+        return pattern == line
+    if not line.startswith(first) or not line.endswith(others[-1]):
+        return False
+    at = len(first)
+    for part in others[:-1]:
+        found = line.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return at <= len(line) - len(others[-1])
 
 
 def _squeeze(line: str) -> str:

@@ -19,43 +19,48 @@ if TYPE_CHECKING:
 HELP = "Step 1: identify the job. List and find jobs by status, phase, cause, source, age, id, video or URL."
 EXITS = exit_status()
 
+_Find = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[TEXT]",
+        help="An id prefix, a video id, or a source URL.",
+        show_default=False,
+        autocompletion=completion.jobs,
+    ),
+]
+_Statuses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--status",
+        "-s",
+        help="queued|running|succeeded|failed|canceled, or pending, completed.",
+        autocompletion=completion.statuses,
+    ),
+]
+_Phases = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--phase",
+        help="downloading, processing or storing.",
+        autocompletion=completion.phases,
+    ),
+]
+_Causes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cause",
+        help="Cause of the last failure.",
+        autocompletion=completion.causes,
+    ),
+]
+
 
 def command(
     ctx: typer.Context,
-    find: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[TEXT]",
-            help="An id prefix, a video id, or a source URL.",
-            show_default=False,
-            autocompletion=completion.jobs,
-        ),
-    ] = None,
-    status: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--status",
-            "-s",
-            help="queued|running|succeeded|failed|canceled, or pending, completed.",
-            autocompletion=completion.statuses,
-        ),
-    ] = None,
-    phase: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--phase",
-            help="downloading, processing or storing.",
-            autocompletion=completion.phases,
-        ),
-    ] = None,
-    cause: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--cause",
-            help="Cause of the last failure.",
-            autocompletion=completion.causes,
-        ),
-    ] = None,
+    find: _Find = None,
+    status: _Statuses = None,
+    phase: _Phases = None,
+    cause: _Causes = None,
     source: Annotated[str | None, typer.Option("--source", help="A host, a source kind, or uploads.")] = None,
     since: Annotated[str | None, typer.Option("--since", help="Changed since: 2h, 7d, or a date.")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Changed before: 2h, 7d, or a date.")] = None,
