@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -161,6 +162,76 @@ def replayed(rows: Rows) -> Iterator[str]:
     stored = {run["attempt"]: run["status"] for run in rows["job_runs"]}
     if (status, phase, attempts) != (job.get("status"), job.get("ingestion_phase"), stored):
         yield f"events tell {status}/{phase}/{attempts}, rows {job.get('status')}/{stored}"
+
+
+def requeued(place: Place) -> list[str]:
+    """Violations of: the failed job is queued again, once, and nothing else is different."""
+    rows = place.rows()
+    problems = [*_queued(rows), *_once(rows["job_events"], "event_type", "ingestion.job.requeued")]
+    if [(run["attempt"], run["status"]) for run in rows["job_runs"]] != [(1, "failed")]:
+        problems.append(f"attempts {rows['job_runs']}")
+    # Its check of the store writes a probe of its own; one that died in it may leave that (5 bytes).
+    left = [found for found in place.leftovers() if found.startswith("scratch")]
+    return [*problems, *replayed(rows), *left, *place.processes()]
+
+
+def quarantined(place: Place) -> list[str]:
+    """Violations of: the damaged video waits in quarantine, the audio is in its place, one incident tells."""
+    rows = place.rows()
+    incident = rows["ingest_incidents"][0]["id"] if rows["ingest_incidents"] else ""
+    video = f"quarantine/{incident}/videos/{rows['videos'][0]['id']}/source.mp4"
+    problems = [*_queued(rows), *_two_objects(place, rows, video), *_incident(rows, "done", "closed")]
+    problems += _once(rows["job_events"], "event_type", "ingestion.cleanup.completed")
+    problems += _once(rows["job_events"], "event_type", "ingestion.job.requeued")
+    if [(r["kind"], r["state"]) for r in rows["ingest_artifacts"]] != [("audio", "stored")]:
+        problems.append(f"artifact rows {rows['ingest_artifacts']}")
+    return [*problems, *replayed(rows), *_left(place), *place.processes()]
+
+
+def restored(place: Place) -> list[str]:
+    """Violations of: what was set aside is back under its key, and nothing is in quarantine."""
+    rows = place.rows()
+    video = f"videos/{rows['videos'][0]['id']}/source.mp4"
+    problems = [*_queued(rows), *_two_objects(place, rows, video), *_incident(rows, "restored", "undone")]
+    problems += _once(rows["job_events"], "event_type", "ingestion.cleanup.undone")
+    if sorted(r["kind"] for r in rows["ingest_artifacts"]) != ["audio", "video"]:
+        problems.append(f"artifact rows {rows['ingest_artifacts']}")
+    return [*problems, *replayed(rows), *_left(place), *place.processes()]
+
+
+def _queued(rows: Rows) -> list[str]:
+    job = _ingest_job(rows)
+    shown = (job.get("status"), job.get("ingestion_phase"), job.get("error_message"))
+    return [] if shown == ("queued", None, None) else [f"job {shown}"]
+
+
+def _once(rows: list[dict[str, Any]], column: str, value: str) -> list[str]:
+    count = sum(row[column] == value for row in rows)
+    return [] if count == 1 else [f"{value} {count} times"]
+
+
+def _incident(rows: Rows, *entries: str) -> list[str]:
+    states = [(i["kind"], i["status"]) for i in rows["ingest_incidents"]]
+    problems = [] if states == [("cleanup", "closed")] else [f"incidents {states}"]
+    return [*problems, *(p for e in entries for p in _once(rows["ingest_incident_entries"], "kind", e))]
+
+
+def _two_objects(place: Place, rows: Rows, video: str) -> list[str]:
+    """The damaged bytes (zeros, as many as there were) under ``video``, and the whole audio in its place."""
+    audio = f"videos/{rows['videos'][0]['id']}/audio.wav"
+    objects = {k: (o.size, o.sha256) for k, o in place.objects().items()}
+    zeros = bytes(place.media.stat().st_size)
+    recorded = {r["kind"]: r for r in rows["ingest_artifacts"]}.get("audio", {})
+    wanted = {
+        (place.bucket("VIDEO"), video): (len(zeros), hashlib.sha256(zeros).hexdigest()),
+        (place.bucket("AUDIO"), audio): (recorded.get("size_bytes"), recorded.get("sha256")),
+    }
+    return [] if objects == wanted else [f"objects {objects}, not {wanted}"]
+
+
+def _left(place: Place) -> list[str]:
+    # The damage was done to a folder's file in place, so the record of what it was is left.
+    return [found for found in place.leftovers() if "records of" not in found]
 
 
 def migrated(place: Place) -> list[str]:

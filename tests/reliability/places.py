@@ -160,6 +160,7 @@ class Place:
             for p in self.home.rglob("*")
         ]
         seen = repr((rows, sorted(objects.items()), sorted(tree), self.uploads()))
+        seen = seen.replace(self.upload_key[7:71], "its own bytes")
         return hashlib.sha256(seen.encode()).hexdigest()
 
     def uploads(self) -> list[str]:
@@ -182,6 +183,11 @@ class Place:
                 "UPDATE job_runs SET lease_expires_at = started_at WHERE job_id = ? AND status = 'running'"
             )
             self.query(change, job_id)
+        held = (
+            "UPDATE ingest_incidents SET lease_expires_at = opened_at WHERE video_id = ? AND status = 'open'"
+        )
+        for video_id in self.video_ids():
+            self.query(f"{held} AND lease_expires_at IS NOT NULL", video_id)
 
     # --- objects
 
@@ -220,7 +226,9 @@ class Place:
 
     def _prefixes(self) -> list[tuple[str, str]]:
         mine = [(self.bucket(r), f"videos/{v}/") for v in self.video_ids() for r in ("VIDEO", "AUDIO")]
-        return [*mine, (self.bucket("UPLOADS"), self.upload_key)]
+        incidents = [i["id"] for i in self.rows()["ingest_incidents"]]
+        aside = [(self.bucket(r), f"quarantine/{i}/") for i in incidents for r in ("VIDEO", "AUDIO")]
+        return [*mine, *aside, (self.bucket("UPLOADS"), self.upload_key)]
 
     # --- leftovers
 

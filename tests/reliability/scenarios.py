@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.reliability import oracle
-from tests.reliability.places import Place
+from tests.reliability.actors import Actor
+from tests.reliability.places import Place, client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,6 +104,39 @@ def half_done(place: Place) -> list[str]:
     return command
 
 
+def failed(place: Place) -> list[str]:
+    """A job that failed for a reason that passes."""
+    from ingestctl.db.base import RunError
+
+    store, job_id = opened(place).store, _submit(place, place.url)[-1]
+    lease = store.claim(job_id, owner="failed", lease_s=60, stale_after_s=60).lease
+    store.fail(lease, RunError("download_timeout", "Read timed out."))
+    return ["retry", job_id, "--reason", "the source is back"]
+
+
+def damaged(place: Place) -> list[str]:
+    """A job that succeeded, and whose video has lost its bytes since; its audio is whole."""
+    if Actor(place.home, place.env, _submit(place, place.url)).wait().code != 0:
+        raise RuntimeError("the run before the damage failed")
+    stored = {row["kind"]: row for row in place.rows()["ingest_artifacts"]}["video"]
+    body = b"\0" * stored["size_bytes"]
+    if place.server is None:
+        (place.home / "objects" / stored["bucket"] / stored["key"]).write_bytes(body)
+    else:
+        client(place.server).put_object(Bucket=stored["bucket"], Key=stored["key"], Body=body)
+    return ["cleanup", stored["job_id"], "--confirm", stored["job_id"], "--reason", "damaged"]
+
+
+def cleaned(place: Place) -> list[str]:
+    """The same after its cleanup, which an operator wants undone."""
+    done = Actor(place.home, place.env, damaged(place)).wait()
+    incidents = place.rows()["ingest_incidents"]
+    if done.code != 0 or len(incidents) != 1:
+        raise RuntimeError(f"the cleanup to undo failed: {done} {incidents}")
+    job_id = place.job_ids()[0]
+    return ["cleanup", "--undo", incidents[0]["id"], "--confirm", job_id, "--reason", "undo"]
+
+
 def file(place: Place) -> list[str]:
     """A file on this machine that nobody has submitted."""
     return ["submit", str(place.media)]
@@ -129,6 +163,9 @@ SCENARIOS = {
     "run-second": Scenario(half_done),
     "run-upload": Scenario(uploaded, own_media=True),
     "submit": Scenario(file, oracle.submitted, own_media=True, unchanged="ok"),
+    "retry": Scenario(failed, oracle.requeued),
+    "cleanup": Scenario(damaged, oracle.quarantined, unchanged="ok"),
+    "undo": Scenario(cleaned, oracle.restored, unchanged="ok"),
     "db-upgrade": Scenario(database, oracle.migrated, own_database="platform", unchanged="ok"),
 }
 
