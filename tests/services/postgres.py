@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _WARDEN = """
 import os, pathlib, shutil, signal, sys, time
 base = pathlib.Path(sys.argv[1])
-sys.stdin.read()
+sys.stdin.readline()  # a word, or the end of whoever started us
 try:
     pid = int((base / "data" / "postmaster.pid").read_text().split()[0])
     os.kill(pid, signal.SIGQUIT)
@@ -167,6 +167,8 @@ class PostgresServer:
         """Stop and remove everything. Idempotent."""
         self.stop(signal.SIGQUIT)
         if self._warden.stdin is not None:
+            # Said, not only closed: a process forked by a test may hold this pipe open a little longer.
+            self._warden.stdin.write(b"stop\n")
             self._warden.stdin.close()
         self._warden.wait(20)
         shutil.rmtree(self._base, ignore_errors=True)
