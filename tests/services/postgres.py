@@ -166,7 +166,7 @@ class PostgresServer:
     def close(self) -> None:
         """Stop and remove everything. Idempotent."""
         self.stop(signal.SIGQUIT)
-        if self._warden.stdin is not None:
+        if self._warden.stdin is not None and not self._warden.stdin.closed:
             # Said, not only closed: a process forked by a test may hold this pipe open a little longer.
             self._warden.stdin.write(b"stop\n")
             self._warden.stdin.close()

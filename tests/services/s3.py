@@ -97,7 +97,8 @@ def running() -> Iterator[S3Server]:
         facts.pop("pid")
         yield S3Server(**facts, _supervisor=supervisor)
     finally:
-        supervisor.communicate(timeout=20)
+        # Said, not only closed: a process forked by a test may hold this pipe open a little longer.
+        supervisor.communicate("end\n" if supervisor.poll() is None else None, timeout=20)
 
 
 @pytest.fixture(scope="session")
@@ -268,6 +269,8 @@ def _say(**facts: object) -> None:
 def _obey(supervisor: Supervisor) -> None:
     for line in sys.stdin:
         word = line.strip()
+        if word == "end":
+            return
         {"stop": supervisor.stop, "start": supervisor.start}[word]()
         _say(done=word)
 
