@@ -183,9 +183,7 @@ class Place:
                 "UPDATE job_runs SET lease_expires_at = started_at WHERE job_id = ? AND status = 'running'"
             )
             self.query(change, job_id)
-        held = (
-            "UPDATE ingest_incidents SET lease_expires_at = opened_at WHERE video_id = ? AND status = 'open'"
-        )
+        held = "UPDATE ingest_incidents SET lease_expires_at = opened_at WHERE video_id = ?"
         for video_id in self.video_ids():
             self.query(f"{held} AND lease_expires_at IS NOT NULL", video_id)
 
