@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingestctl.cli.output import Alert, Lines, Style
+from ingestctl.cli.view import Alert, Lines, Style
 from ingestctl.cli.pretty import show_blocks
 from ingestctl.ops.explain import explain, messages
 from ingestctl.ops.logs import from_text, short_lines

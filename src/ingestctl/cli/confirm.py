@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ingestctl.cli.output import Format, Style, say
+from ingestctl.cli.output import say
+from ingestctl.cli.view import Format, Style
 from ingestctl.domain.errors import ConfirmationNeeded
 
 if TYPE_CHECKING:

@@ -134,8 +134,9 @@ def run() -> None:
 
 def _usage(error: typer.TyperException) -> int:
     """Usage errors, in the envelope too when JSON was asked for."""
-    from ingestctl.cli.output import Format, Style, show
+    from ingestctl.cli.output import show
     from ingestctl.cli.runner import usage_result
+    from ingestctl.cli.view import Format, Style
 
     asked = next((f for f in (Format.JSON, Format.NDJSON) if _asked_for(f.value)), None)
     result = usage_result(error)

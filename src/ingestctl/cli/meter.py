@@ -11,7 +11,7 @@ from ingestctl.cli.output import say
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ingestctl.cli.output import Style
+    from ingestctl.cli.view import Style
 
 EVERY_S = 30.0
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ingestctl.cli import completion
-from ingestctl.cli.output import Format
+from ingestctl.cli.view import Format
 from ingestctl.domain.errors import UsageError
 
 Output = Annotated[

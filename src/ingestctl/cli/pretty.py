@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ingestctl.cli.output import Alert, Block, Fields, Id, Lines, Seconds, Size, Style, Table, plain
 from ingestctl.cli.text import safe_text
+from ingestctl.cli.view import Alert, Block, Fields, Id, Lines, Seconds, Size, Style, Table, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ingestctl.cli.output import Format, Result, Style, show
+from ingestctl.cli.output import Result, show
+from ingestctl.cli.view import Format, Style
 from ingestctl.domain.errors import Exit, IngestError, Unexpected
 from ingestctl.domain.redact import Redactor
 

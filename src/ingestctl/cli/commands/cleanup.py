@@ -12,8 +12,9 @@ from ingestctl.cli import completion
 from ingestctl.cli.confirm import confirm
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
-from ingestctl.cli.output import Block, Lines, Result, Size, Table
+from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
+from ingestctl.cli.view import Block, Lines, Size, Table
 from ingestctl.domain.errors import Exit, UsageError
 from ingestctl.domain.verification import Level
 from ingestctl.ops.find import JobQuery, moment

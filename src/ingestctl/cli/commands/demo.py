@@ -11,8 +11,9 @@ import typer
 from ingestctl.cli.commands import run
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import Output, Quiet
-from ingestctl.cli.output import Fields, Lines, Result, Seconds
+from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
+from ingestctl.cli.view import Fields, Lines, Seconds
 from ingestctl.domain.errors import Exit
 
 if TYPE_CHECKING:

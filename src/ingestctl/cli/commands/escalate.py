@@ -8,8 +8,9 @@ import typer
 
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import Output, Quiet
-from ingestctl.cli.output import Block, Fields, Lines, Result, Seconds, Table
+from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
+from ingestctl.cli.view import Block, Fields, Lines, Seconds, Table
 from ingestctl.domain.errors import Exit, IngestError, UsageError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _now(
 
 
 def _open(call: Call, found: Escalation, archive: bool, reason: str, warnings: list[str]) -> Opened:
-    from ingestctl.cli.output import plain
+    from ingestctl.cli.view import plain
     from ingestctl.domain.stop import Stop
     from ingestctl.ops.bundle import save_bundle
     from ingestctl.ops.escalate import jobs_behind, open_incident

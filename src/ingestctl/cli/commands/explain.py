@@ -9,8 +9,9 @@ import typer
 
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import Output, Quiet
-from ingestctl.cli.output import Block, Fields, Result
+from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
+from ingestctl.cli.view import Block, Fields
 from ingestctl.domain.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import typer
 from ingestctl.cli import completion
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import Output, Quiet
-from ingestctl.cli.output import Fields, Lines, Result, Table
+from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
+from ingestctl.cli.view import Fields, Lines, Table
 from ingestctl.domain.errors import Exit
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Print it: Markdown by line, or the envelope's JSON."""
-    from ingestctl.cli.output import Format
+    from ingestctl.cli.view import Format
 
     def work(call: Call) -> Result:
         from ingestctl.ops.incidents import markdown, show_incident

@@ -8,8 +8,9 @@ import typer
 
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import Output, Quiet
-from ingestctl.cli.output import Lines, Result, Table
+from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
+from ingestctl.cli.view import Lines, Table
 
 if TYPE_CHECKING:
     from ingestctl.cli.schemas_setup import Init

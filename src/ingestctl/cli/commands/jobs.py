@@ -9,8 +9,9 @@ import typer
 from ingestctl.cli import completion
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import Output, Quiet
-from ingestctl.cli.output import Id, Lines, Result, Table
+from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
+from ingestctl.cli.view import Id, Lines, Table
 
 if TYPE_CHECKING:
     from ingestctl.cli.schemas import JobLine, Jobs

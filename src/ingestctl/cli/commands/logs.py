@@ -12,8 +12,9 @@ import typer
 
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
-from ingestctl.cli.output import Alert, Format, Lines, Result, describe, rfc3339, show
+from ingestctl.cli.output import Result, describe, show
 from ingestctl.cli.runner import Call, execute
+from ingestctl.cli.view import Alert, Format, Lines, rfc3339
 from ingestctl.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import typer
 from ingestctl.cli import completion
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
-from ingestctl.cli.output import Block, Fields, Id, Lines, Result, Table, say
+from ingestctl.cli.output import Result, say
 from ingestctl.cli.runner import Call, execute
+from ingestctl.cli.view import Block, Fields, Id, Lines, Table
 from ingestctl.domain.errors import ConfirmationNeeded, Exit, IngestError, Interrupted, UsageError
 
 if TYPE_CHECKING:

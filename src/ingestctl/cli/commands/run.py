@@ -9,8 +9,9 @@ import typer
 
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
-from ingestctl.cli.output import Block, Fields, Format, Id, Lines, Result, Seconds, Size, Table
+from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
+from ingestctl.cli.view import Block, Fields, Format, Id, Lines, Seconds, Size, Table
 from ingestctl.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:

@@ -10,16 +10,17 @@ import typer
 from ingestctl.cli import completion
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
-from ingestctl.cli.output import Format, Id, Lines, Result, Table
+from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
+from ingestctl.cli.view import Format, Id, Lines, Table
 from ingestctl.domain.errors import Exit, UsageError
 from ingestctl.domain.verification import Level, Subject, exit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ingestctl.cli.output import Block
     from ingestctl.cli.schemas import BadRow, FindingData, VerifyListing, VerifyMany, VerifyOne
+    from ingestctl.cli.view import Block
     from ingestctl.db.base import JobRow
     from ingestctl.domain.stop import Stop
     from ingestctl.domain.verification import Finding, Verification
@@ -167,7 +168,9 @@ def _next(found: Verification) -> list[str]:
     job = found.job_id
     match exit_of([found.verdict]):
         case Exit.VERIFICATION_FAILED:
-            return ["next:", f"  ingestctl cleanup {job} --dry-run", f"  ingestctl inspect {job}"]
+            # Cleanup looks for itself: what only decoding shows, it must decode to see.
+            deep = " --level decode" if found.level is Level.DECODE else ""
+            return ["next:", f"  ingestctl cleanup {job}{deep} --dry-run", f"  ingestctl inspect {job}"]
         case Exit.UNAVAILABLE:
             return ["next:", "  ingestctl doctor", f"  ingestctl verify-artifacts {job} --level decode"]
         case _:
