@@ -23,29 +23,35 @@ class Shape:
     """The ``data`` a command may answer with, and what a line of ``ndjson`` holds where it is not that."""
 
     data: tuple[Any, ...]
-    item: Any = None
+    items: tuple[Any, ...] = ()
 
 
 SHAPES = {
-    "jobs": Shape((schemas.Jobs,), schemas.JobLine),
+    "jobs": Shape((schemas.Jobs,), (schemas.JobLine,)),
     "inspect": Shape((schemas.Inspect,)),
-    "logs": Shape((schemas.Logs,), schemas.LogLineData),
-    "explain": Shape((schemas.Explain,), schemas.DiagnosisData),
-    "verify-artifacts": Shape((schemas.VerifyOne, schemas.VerifyMany, schemas.VerifyListing)),
-    "retry": Shape((schemas_operator.Retry, schemas_operator.RetryMany)),
+    "logs": Shape((schemas.Logs,), (schemas.LogLineData,)),
+    "explain": Shape((schemas.Explain,), (schemas.DiagnosisData,)),
+    "verify-artifacts": Shape(
+        (schemas.VerifyOne, schemas.VerifyMany, schemas.VerifyListing), (schemas.VerifyOne, schemas.BadRow)
+    ),
+    "retry": Shape((schemas_operator.Retry, schemas_operator.RetryMany), (schemas_operator.Retry,)),
     "cleanup": Shape((schemas_operator.Cleanup,)),
     "escalate": Shape(
-        (schemas_operator.Escalate, schemas_operator.EscalateReplay), schemas_operator.RuleData
+        (schemas_operator.Escalate, schemas_operator.EscalateReplay),
+        (schemas_operator.RuleData, schemas_operator.EscalateReplay),
     ),
-    "incidents list": Shape((schemas_operator.Incidents,), schemas_operator.IncidentData),
+    "incidents list": Shape((schemas_operator.Incidents,), (schemas_operator.IncidentData,)),
     "incidents show": Shape((schemas_operator.IncidentReportData,)),
     "incidents note": Shape((schemas_operator.IncidentChanged,)),
     "incidents close": Shape((schemas_operator.IncidentChanged,)),
     "incidents export": Shape((schemas_operator.IncidentReportData,)),
-    "submit": Shape((schemas.Submit,), schemas.Submitted),
-    "run": Shape((schemas.RunData, schemas.RunPending), schemas.RunData),
+    "submit": Shape((schemas.Submit,), (schemas.Submitted,)),
+    "run": Shape((schemas.RunData, schemas.RunPending), (schemas.RunData,)),
     "init": Shape((schemas_setup.Init,)),
-    "doctor": Shape((schemas_setup.Doctor, schemas_setup.DoctorConfig)),
+    "doctor": Shape(
+        (schemas_setup.Doctor, schemas_setup.DoctorConfig),
+        (schemas_setup.CheckData, schemas_setup.SettingData),
+    ),
     "db status": Shape((schemas_setup.DbStatus,)),
     "db upgrade": Shape((schemas_setup.DbUpgrade,)),
     "demo": Shape((schemas.Demo,)),
@@ -73,7 +79,7 @@ def _command_schema(path: str) -> dict[str, Any]:
     shape = SHAPES.get(path)
     if shape is None:
         sys.exit(f"tools/reference_schemas.py: the command {path!r} has no shape in SHAPES")
-    types = [*shape.data, *([shape.item] if shape.item else [])]
+    types = dict.fromkeys((*shape.data, *shape.items))
     union = functools.reduce(operator.or_, types, None)
     data = TypeAdapter(union).json_schema(mode="serialization", schema_generator=_Plain)
     names = {t.__name__ for t in shape.data}
@@ -106,7 +112,7 @@ def json_page() -> str:
     for path, shape in SHAPES.items():
         name = f"{path.replace(' ', '-')}.json"
         data = " or ".join(f"`{t.__name__}`" for t in shape.data)
-        item = f"`{shape.item.__name__}`" if shape.item else "the data"
+        item = " or ".join(f"`{t.__name__}`" for t in shape.items) or "the data"
         rows.append(f"| `{path}` | {data} | {item} | [{name}](schemas/{name}) |")
     return "\n".join([_INTRO, *rows])
 

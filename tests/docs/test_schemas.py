@@ -136,6 +136,8 @@ class Said:
         self("db", "status", env={"DATABASE_URL": "postgresql://u:p@127.0.0.1:9/none"})
         self("submit", "ftp://example.org/x")
         self("demo")
+        # Something for a fleet check to say.
+        next((self.home / "objects" / "audio-tracks").glob("videos/*/audio.wav")).unlink()
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +168,9 @@ def test_errors_were_among_them(said: Said) -> None:
         (("explain", "HTTP Error 404: Not Found"), "explain", "DiagnosisData"),
         (("escalate",), "escalate", "RuleData"),
         (("incidents", "list"), "incidents list", "IncidentData"),
+        (("doctor", "--show-config"), "doctor", "SettingData"),
+        (("verify-artifacts", "--all", "--level", "checksum"), "verify-artifacts", "VerifyOne"),
+        (("verify-artifacts", "--all"), "verify-artifacts", "BadRow"),
     ],
 )
 def test_every_line_of_ndjson_is_one_item(
