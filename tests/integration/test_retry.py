@@ -282,12 +282,23 @@ def test_an_object_nobody_knows_is_not_written_over(bench: Bench, url: str) -> N
         assert b"".join(chunks) == b"whose is this?"
 
 
-def test_an_object_of_its_own_earlier_run_is_its_own(bench: Bench, url: str) -> None:
+def test_an_object_of_its_own_earlier_run_that_lost_its_row_is_in_the_way(bench: Bench, url: str) -> None:
+    """No run keeps what is not on record, nor writes over it: cleanup records it again first."""
     job = bench.failed(url)
     [run] = bench.store.runs(job)
     ref = ObjectRef("raw-videos", f"videos/v-{job}/source.mp4")
-    bench.put(ref, b"mine", **{"ingest-run": run.id})
-    assert bench.retry(job).outcome is RetryOutcome.REQUEUED
+    bench.put(ref, b"mine", **{"ingest-run": run.id, "ingest-video": f"v-{job}"})
+    check = next(c for c in bench.refused(job, "partial_files").checks if c.id == "partial_files")
+    assert "ingestctl cleanup" in check.hint
+
+
+def test_a_damaged_object_is_in_the_way(bench: Bench, url: str) -> None:
+    job = bench.failed(url)
+    key = f"videos/v-{job}/source.mp4"
+    stored_row(bench, job, key)
+    bench.sql("UPDATE ingest_artifacts SET size_bytes = 1000")
+    bench.put(ObjectRef("raw-videos", key), b"half of it")
+    assert "in the way" in detail(bench.refused(job, "partial_files"), "partial_files")
 
 
 def test_a_key_that_is_another_videos_is_refused(bench: Bench, url: str) -> None:

@@ -86,6 +86,21 @@ def test_include_valid_takes_intact_and_foreign_but_never_unknown_or_protected()
     assert plan.refusals == (Refusal("j", Subject.VIDEO, Verdict.CORRUPT, "another video's", VIDEO),)
 
 
+def test_no_run_is_asked_for_while_something_refused_is_in_its_way() -> None:
+    record = replace(RECORD, verdict=Verdict.CORRUPT)
+    assert action(make_plan([seen(record)], RECORDED), Subject.RECORD) is Action.ADOPT
+    plan = make_plan([seen(record, video(Verdict.FOREIGN))], RECORDED)
+    assert (action(plan, Subject.RECORD), plan.changes) == (Action.KEEP, ())
+
+
+def test_media_recorded_under_another_key_is_not_stored_a_second_time() -> None:
+    known = Known((row(ObjectRef("raw", "elsewhere.mp4")),))
+    gone = video(Verdict.MISSING, etag=None, size_bytes=None)
+    plan = make_plan([seen(gone, replace(RECORD, verdict=Verdict.CORRUPT))], known)
+    assert ([r.subject for r in plan.refusals], plan.changes) == ([Subject.RECORD], ())
+    assert "raw/elsewhere.mp4" in plan.refusals[0].reason
+
+
 def test_an_unfinished_upload_is_aborted() -> None:
     stray = Finding(Subject.UPLOAD, Verdict.PARTIAL, "never finished", VIDEO, upload_id="u1")
     plan = make_plan([seen(stray)], RECORDED)

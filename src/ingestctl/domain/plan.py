@@ -169,12 +169,13 @@ def make_plan(
             items.append(Item(found.job_id, found.video_id, *kept))
             continue
         judge = _Judge(found, known, found.job_id in include_valid, purge, reset)
-        for finding in (*found.findings, *found.strays):
-            decided = judge.decide(finding)
-            if isinstance(decided, Item):
-                items.append(decided)
-            else:
-                refusals.append(decided)
+        decided = [judge.decide(finding) for finding in (*found.findings, *found.strays)]
+        refused = [d for d in decided if isinstance(d, Refusal)]
+        refusals += refused
+        for item in (d for d in decided if isinstance(d, Item)):
+            # No run gets past what is refused, so none is asked to write the record again.
+            hopeless = refused and item.subject is Subject.RECORD
+            items.append(replace(item, action=Action.KEEP) if hopeless else item)
     asked = tuple(sorted(include_valid & set(speaker.values())))
     return Plan(tuple(items), tuple(refusals), purge, reset, level, asked)
 
@@ -211,12 +212,20 @@ class _Judge:
             return self._refuse(finding, f"{rule}: {finding.evidence}")
         return self._intact(finding)
 
-    def _record(self, finding: Finding) -> Item:
+    def _record(self, finding: Finding) -> Item | Refusal:
         broken = finding.verdict is not Verdict.INTACT
-        if broken and self.reset and self.found.status is Status.SUCCEEDED:
-            reason = f"the next run writes it again: {finding.evidence}"
-            return self._item(finding, Action.ADOPT, reason)
-        return self._item(finding, Action.KEEP, finding.evidence)
+        if not (broken and self.reset and self.found.status is Status.SUCCEEDED):
+            return self._item(finding, Action.KEEP, finding.evidence)
+        elsewhere = self._elsewhere()
+        if elsewhere:
+            why = f"its media is recorded under {elsewhere}; a run would store it a second time"
+            return self._refuse(finding, f"{why}: correct jobs.payload.artifacts first ({finding.evidence})")
+        return self._item(finding, Action.ADOPT, f"the next run writes it again: {finding.evidence}")
+
+    def _elsewhere(self) -> str:
+        here = {finding.ref for finding in self.found.findings}
+        mine = [row for row in self.known.rows if row.video_id == self.found.video_id]
+        return ", ".join(str(r.ref) for r in mine if r.state is ArtifactState.STORED and r.ref not in here)
 
     def _missing(self, finding: Finding) -> Item:
         # A reserved or staged row claims no object: it says which unfinished uploads are ours to end.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ingestctl.db.operator import Incident
-from ingestctl.domain.artifact import Artifact, ArtifactState, Kind, ObjectRef
+from ingestctl.domain.artifact import Artifact, ArtifactState, Kind, ObjectRef, Verdict
 from ingestctl.domain.errors import (
     Conflict,
     DatabaseUnavailable,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 KIND = "cleanup"
 SEVERITY: Severity = "SEV-4"
+LEFT = ("quarantined", "deleted", "gone", "forgotten")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +241,7 @@ class _Work:
                 there = item.ref is not None and self._storage.stat(item.ref) is not None
                 return self._replaced(item) if there else Applied(item, "forgotten")
             case _:  # adopt: the row is written when everything is settled
-                still = item.identity in self._again
-                return Applied(item, "adopted") if still else self._replaced(item)
+                return Applied(item, "adopted") if item.identity in self._again else self._replaced(item)
 
     def _remove(self, item: Item) -> Applied:
         target = place(self._hold.incident.id, item.ref) if item.ref else None
@@ -292,19 +292,19 @@ class _Work:
 
     def _settle(self) -> bool:
         incident, plan = self._hold.incident, self._plan
-        left = ("quarantined", "deleted", "gone", "forgotten")
-        gone = {a.item.ref for a in self._applied if a.outcome in left}
+        gone = {a.item.ref for a in self._applied if a.outcome in LEFT}
         adopted = [a.item for a in self._applied if a.outcome == "adopted" and a.item.ref]
-        # A run that came between a killed cleanup and this one made its own status: that stays.
+        # A run between a killed cleanup and this one made its own status, and a whole job needs none.
         unrun = self._cleaner.attempts(incident.job_id or "") == incident.details.get("attempt")
-        wanted = plan.reset and unrun and any(a.outcome != "replaced" for a in self._applied)
+        idle = Action.ABORT_UPLOAD if all(f.verdict is Verdict.INTACT for f in self._seen.findings) else None
+        done = any(a.outcome != "replaced" and a.item.action is not idle for a in self._applied)
         return self._store.settle_cleanup(
             incident.id,
             owner=self._terms.owner,
             actor=self._terms.actor,
             forget=[row for row in rows_of(incident) if row.ref in gone],
             adopt=[self._row(item) for item in adopted],
-            reset_reason=(incident.reason or incident.title) if wanted else None,
+            reset_reason=(incident.reason or incident.title) if plan.reset and unrun and done else None,
             payload={"applied": [said(a.item) | {"outcome": a.outcome} for a in self._applied]},
         )
 

@@ -12,7 +12,7 @@ from ingestctl.domain.artifact import ArtifactState, ObjectRef, Verdict
 from ingestctl.domain.errors import IngestError, InvalidPayload
 from ingestctl.domain.job import Status
 from ingestctl.domain.source import SourceKind, parse_payload
-from ingestctl.domain.verification import Level
+from ingestctl.domain.verification import Level, Subject
 from ingestctl.ops.inspect import last_diagnosis
 
 if TYPE_CHECKING:
@@ -88,9 +88,11 @@ class Preflight:
         self._verify = verify
         self._terms = terms
         self._once: dict[str, Check] = {}
+        self._looked: Verification | None = None
 
     def case(self, job: Job) -> Case:
         """Collect what the checks are about."""
+        self._looked = None
         video, runs = self._store.video(job.video_id), self._store.runs(job.id)
         spec, problem = None, ""
         try:
@@ -158,16 +160,22 @@ class Preflight:
 
     def _succeeded(self, job: Job) -> Check:
         """A job that succeeded is run again only when its artifacts were just proved not to be whole."""
-        found = self._verify(job, Level.EXISTS)
+        found = self._look(job)
         told = "; ".join(f"{f.subject} {f.verdict}: {f.evidence}" for f in found.findings)
         look = f"ingestctl verify-artifacts {job.id} --level checksum"
-        if found.verdict is Verdict.INTACT:
+        if all(f.verdict is Verdict.INTACT for f in found.findings):
             return _fail(
                 "state", f"the job succeeded and is whole: {told}", f"Look deeper: {look}", covered=False
             )
         if found.verdict is Verdict.UNKNOWN:
             return _fail("state", f"the job succeeded and cannot be checked: {told}", look, covered=False)
         return _pass("state", f"the job succeeded, and is not whole: {told}")
+
+    def _look(self, job: Job) -> Verification:
+        """One look at the artifacts for all the checks of a case."""
+        if self._looked is None:
+            self._looked = self._verify(job, Level.EXISTS)
+        return self._looked
 
     def _duplicates(self, case: Case) -> Check:
         if case.video is None:
@@ -200,27 +208,29 @@ class Preflight:
         if foreign:
             told = ", ".join(f"{a.ref} belongs to video {a.video_id}" for a in foreign)
             return _fail("partial_files", told, "Correct jobs.payload.artifacts of one of the two jobs.")
-        try:
-            return self._leftovers(case, refs, list(rows.values()))
-        except IngestError as error:
-            return _cannot("partial_files", error.message, error.hint)
+        return self._leftovers(case, list(rows.values()))
 
-    def _leftovers(self, case: Case, refs: Sequence[ObjectRef], rows: Sequence[Artifact]) -> Check:
+    def _leftovers(self, case: Case, rows: Sequence[Artifact]) -> Check:
+        """A run keeps what is proved to be its own, and never writes over anything else."""
+        found, recorded = self._look(case.job), {a.ref for a in rows}
         mine = [f"{a.ref} ({a.state} by run {a.run_id})" for a in rows if a.state is not ArtifactState.STORED]
-        recorded = {a.ref for a in rows}
-        strays = []
-        for ref in refs:
-            mine += [
-                f"unfinished upload {u.upload_id[:20]} of {ref}"
-                for u in self._storage.unfinished(ref.bucket, ref.key)
-                if u.ref == ref
-            ]
-            info = None if ref in recorded else self._storage.stat(ref)
-            if info and (info.metadata or {}).get("ingest-run") not in {run.id for run in case.runs}:
-                strays.append(f"{ref} ({info.size_bytes} bytes, recorded for nobody)")
-        if strays:
-            hint = f"See whose it is: ingestctl verify-artifacts {case.job.id}. It is never written over."
-            return _fail("partial_files", f"unknown objects under its keys: {', '.join(strays)}", hint)
+        mine += [f"unfinished upload {f.upload_id[:20]} of {f.ref}" for f in found.strays if f.upload_id]
+        blind = [f.evidence for f in found.strays if f.verdict is Verdict.UNKNOWN]
+        blocking = []
+        for subject in (Subject.VIDEO, Subject.AUDIO):
+            finding = found.of(subject)
+            there, known = finding.etag is not None, finding.ref in recorded
+            if finding.verdict is Verdict.UNKNOWN and there and not known:
+                blocking.append(f"{finding.ref} ({finding.size_bytes} bytes, recorded for nobody)")
+            elif finding.verdict is Verdict.UNKNOWN:
+                blind.append(f"{finding.ref} {finding.evidence}")
+            elif there and finding.verdict is not Verdict.INTACT:
+                blocking.append(f"{finding.ref} is {finding.verdict}: {finding.evidence}")
+        if blocking:
+            hint = f"It is never written over. First: ingestctl cleanup {case.job.id} --dry-run"
+            return _fail("partial_files", f"in the way: {'; '.join(blocking)}", hint)
+        if blind:
+            return _cannot("partial_files", "; ".join(blind), "Check storage: ingestctl doctor")
         return _pass("partial_files", f"its own, safe to replace: {', '.join(mine)}" if mine else "none")
 
     def _cause(self, case: Case) -> Check:
