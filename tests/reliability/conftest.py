@@ -43,13 +43,13 @@ def play(
 ) -> Callable[..., dict[str, Any]]:
     """Run a driver module in a process of its own, on SQLite and a folder or on PostgreSQL and S3."""
 
-    def run(module: str, kind: str, **spec: Any) -> dict[str, Any]:
+    def run(module: str, kind: str, *, database: str = "platform_migrated", **spec: Any) -> dict[str, Any]:
         server = None
         if kind == "server":
             postgres: PostgresServer = request.getfixturevalue("postgres")
             s3: S3Server = request.getfixturevalue("s3_server")
             postgres.create_database("platform")
-            url = postgres.create_database("platform_migrated")
+            url = postgres.create_database(database)
             server = asdict(Server(url, s3.endpoint, s3.access, s3.secret, uuid.uuid4().hex[:12]))
         url, media = source
         folder = tmp_path / "worlds"

@@ -192,7 +192,7 @@ def restored(place: Place) -> list[str]:
     """Violations of: what was set aside is back under its key, and nothing is in quarantine."""
     rows = place.rows()
     video = f"videos/{rows['videos'][0]['id']}/source.mp4"
-    problems = [*_queued(rows), *_two_objects(place, rows, video), *_incident(rows, "restored", "undone")]
+    problems = [*_queued(rows), *_two_objects(place, rows, video), *_incident(rows, "undone")]
     problems += _once(rows["job_events"], "event_type", "ingestion.cleanup.undone")
     if sorted(r["kind"] for r in rows["ingest_artifacts"]) != ["audio", "video"]:
         problems.append(f"artifact rows {rows['ingest_artifacts']}")

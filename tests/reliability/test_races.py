@@ -61,7 +61,7 @@ def test_two_hundred_paused_owners(play: Any, figure: Any, kind: str) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_rounds_of_pending_at_once_run_each_job_once(play: Any, figure: Any, kind: str) -> None:
-    _played(play, figure, kind, play="pending", count=8)
+    _played(play, figure, kind, database="migrated", play="pending", count=8)
 
 
 @pytest.mark.timeout(300)
