@@ -136,8 +136,10 @@ class Said:
         self("db", "status", env={"DATABASE_URL": "postgresql://u:p@127.0.0.1:9/none"})
         self("submit", "ftp://example.org/x")
         self("demo")
-        # Something for a fleet check to say.
-        next((self.home / "objects" / "audio-tracks").glob("videos/*/audio.wav")).unlink()
+        # An orphan, for a fleet check to find.
+        whole = next((self.home / "objects" / "raw-videos").glob("videos/*/source.mp4"))
+        (whole.parent.parent / "nobody").mkdir()
+        (whole.parent.parent / "nobody" / whole.name).write_bytes(whole.read_bytes())
 
 
 @pytest.fixture(scope="module")
