@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,64 +14,21 @@ from ingestctl.domain.artifact import ObjectRef
 from ingestctl.domain.errors import (
     BucketMissing,
     ConfigurationError,
-    Conflict,
     Interrupted,
-    InvalidPayload,
     ObjectChanged,
     ObjectExists,
     ObjectMissing,
     UploadLost,
 )
 from ingestctl.domain.stop import Stop
-from ingestctl.storage.base import ObjectInfo, Storage, UploadRequest
-from ingestctl.storage.local import LocalStorage
+from ingestctl.storage.base import UploadRequest
 from ingestctl.storage.open import open_storage, put_file
-from ingestctl.storage.s3 import S3Storage
 from ingestctl.storage.s3_client import S3Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
-
-MIB = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Case:
-    """One backend, an empty bucket in it, and a way to open the backend again as another worker would."""
-
-    storage: Storage
-    bucket: str
-    again: Callable[[], Storage]
-
-    def ref(self, key: str = "videos/v1/source.mp4") -> ObjectRef:
-        return ObjectRef(self.bucket, key)
-
-    def put(self, key: str, data: bytes, metadata: dict[str, str] | None = None) -> ObjectInfo:
-        session = self.storage.begin(UploadRequest(self.ref(key), "video/mp4", metadata or {}))
-        session.append(data)
-        return session.publish()
-
-    def bytes_of(self, key: str, **options: object) -> bytes:
-        with self.storage.read(self.ref(key), **options) as chunks:  # type: ignore[arg-type]
-            return b"".join(chunks)
-
-    def unfinished(self) -> list[str]:
-        return [upload.ref.key for upload in self.storage.unfinished(self.bucket)]
-
-
-@pytest.fixture(params=["folder", "s3"])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
-    if request.param == "folder":
-        storage: Storage = LocalStorage(tmp_path)
-        storage.ensure_bucket("bucket")
-        yield Case(storage, "bucket", lambda: LocalStorage(tmp_path))
-        return
-    server = request.getfixturevalue("s3_server")
-    options = S3Options(server.endpoint, access_key=server.access, secret_key=server.secret)
-    storage = S3Storage(options)
-    yield Case(storage, request.getfixturevalue("s3_bucket"), lambda: S3Storage(options))
-    storage.close()
+from tests.contracts.storage_world import MIB, Case
 
 
 def test_what_is_published_is_what_is_read(case: Case) -> None:
@@ -280,91 +237,6 @@ def test_delete_takes_only_the_object_that_was_looked_at(case: Case) -> None:
     assert case.bytes_of("k") == b"two"
     assert second.etag != info.etag
     assert case.unfinished() == []
-
-
-KEYS = [
-    "with space/ü/日本 🎬.mp4",
-    "per%20cent%2Fx",
-    "plus+plus&amp;=?#",
-    "-dash/--version",
-    "quote'\"`$(x);|",
-    "/".join(["k" * 199] * 5),
-    "dots..inside/...x",
-]
-
-
-@pytest.mark.parametrize("key", KEYS)
-def test_odd_keys(case: Case, key: str) -> None:
-    info = case.put(key, key.encode())
-    assert case.bytes_of(key) == key.encode()
-    assert [found.ref.key for found in case.storage.list_objects(case.bucket)] == [key]
-    assert next(case.storage.list_objects(case.bucket, key)).etag == info.etag
-    copied = case.storage.copy(info, UploadRequest(case.ref("copy"), "x/y"))
-    assert copied.size_bytes == info.size_bytes
-    begun = case.storage.begin(UploadRequest(case.ref(key + "2"), "x/y"))
-    [upload] = case.storage.unfinished(case.bucket, key[:5])
-    assert upload.ref.key == key + "2"
-    begun.abort()
-    assert case.storage.delete(case.ref(key), if_match=info.etag)
-
-
-@pytest.mark.parametrize("key", ["", "/abs", "a//b", "../x", "a/../../x", "a/./b", "nul\0", "k" * 1025])
-def test_keys_that_name_no_object_are_refused(case: Case, key: str) -> None:
-    with pytest.raises(InvalidPayload):
-        case.storage.begin(UploadRequest(case.ref(key), "x/y"))
-    assert list(case.storage.list_objects(case.bucket)) == []
-
-
-def test_a_key_segment_longer_than_a_file_name(case: Case) -> None:
-    key = f"a/{'x' * 256}/b"
-    try:
-        case.put(key, b"x")
-    except InvalidPayload as error:
-        assert "x" * 256 in str(error)  # noqa: PT017 - a folder refuses it, S3 takes it
-    else:
-        assert case.bytes_of(key) == b"x"
-
-
-def test_a_key_below_another_key_never_harms_it(case: Case) -> None:
-    case.put("a", b"a")
-    case.put("b/c", b"c")
-    for key in ("a/x", "b"):
-        try:
-            case.put(key, b"new")
-        except Conflict as error:
-            assert key in error.message  # noqa: PT017 - some backends can hold both
-        else:
-            assert case.bytes_of(key) == b"new"
-    assert (case.bytes_of("a"), case.bytes_of("b/c")) == (b"a", b"c")
-    assert case.storage.stat(case.ref("a/y")) is None
-
-
-def test_metadata_of_any_script(case: Case) -> None:
-    metadata = {
-        "run-id": "r-1",
-        "title": "Тест — ü 🎬",
-        "spaced": " x ",
-        "looks": "=?UTF-8?B?eA==?=",
-        "empty": "",
-    }
-    case.put("k", b"x", metadata)
-    found = case.storage.stat(case.ref("k"))
-    assert found is not None
-    assert found.metadata == metadata
-
-
-def test_listing_is_ordered_paged_and_resumable(case: Case) -> None:
-    keys = [f"p/{n:04d}/x" for n in range(1100)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda key: case.put(key, b"x"), keys))
-    case.put("q", b"xy")
-    assert [found.ref.key for found in case.storage.list_objects(case.bucket, "p/")] == keys
-    assert [found.ref.key for found in case.storage.list_objects(case.bucket)] == [*keys, "q"]
-    after = case.storage.list_objects(case.bucket, "p/", start_after="p/1049/x")
-    assert [found.ref.key for found in after] == keys[1050:]
-    assert [found.ref.key for found in case.storage.list_objects(case.bucket, "p/109")] == keys[1090:]
-    last = list(case.storage.list_objects(case.bucket, "q"))
-    assert last == [replace(case.storage.stat(case.ref("q")), content_type=None, metadata=None)]
 
 
 def test_a_missing_bucket_is_said_everywhere(case: Case) -> None:
