@@ -261,10 +261,10 @@ class _Work:
 
     def _was_removed(self, item: Item, target: ObjectRef | None) -> Applied:
         """Gone from its place: by this incident, if its copy is in quarantine or it was being deleted."""
+        end_leftovers(self._storage, item.ref)  # on a folder, a removal killed half-way is one
         outcome: tuple[str, ObjectRef | None] = ("deleted", None)
         if item.action is Action.QUARANTINE and target is not None:
-            there = self._storage.stat(target) is not None
-            outcome = ("quarantined", target) if there else ("gone", None)
+            outcome = ("quarantined", target) if self._storage.stat(target) else ("gone", None)
         return self._done(Applied(item, *outcome))
 
     def _abort(self, item: Item) -> Applied:

@@ -76,8 +76,8 @@ def restored_by(info: ObjectInfo, incident_id: str) -> bool:
     return (info.metadata or {}).get("ingest-restored-by") == incident_id
 
 
-def end_leftovers(storage: Storage, ref: ObjectRef) -> None:
+def end_leftovers(storage: Storage, ref: ObjectRef | None) -> None:
     """Abort copies to ``ref`` that were killed half-way. Only called while the video is held."""
-    for upload in storage.unfinished(ref.bucket, ref.key):
+    for upload in storage.unfinished(ref.bucket, ref.key) if ref else ():
         if upload.ref == ref:
             storage.abort(upload)

@@ -14,7 +14,7 @@ from ingestctl.domain.verification import Subject
 from ingestctl.ops.cleanup import KIND, SEVERITY, Applied, Cleaned, plan_of, rows_of, said
 from ingestctl.ops.holding import Held, HoldTerms, held
 from ingestctl.ops.proof import prove_unchanged, remove
-from ingestctl.ops.quarantine import PREFIX, incident_of, place, put_back, restored_by
+from ingestctl.ops.quarantine import PREFIX, end_leftovers, incident_of, place, put_back, restored_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,6 +84,8 @@ class Quarantine:
                 for item in plan.items:
                     applied.append(self._restore(hold, item))  # noqa: PERF401  (kept when one fails)
                 back = {i.ref for i in self._restored(incident)}
+                for ref in filter(None, back):  # on a folder, a removal killed half-way is one
+                    end_leftovers(self._storage, place(incident.id, ref))
                 self._store.settle_undo(
                     incident.id,
                     owner=self._terms.owner,
