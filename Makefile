@@ -15,7 +15,7 @@ export HOME := $(CURDIR)/.venv
 export PIP_NO_CACHE_DIR := 1
 endif
 
-.PHONY: help demo test lint docs bench lock clean
+.PHONY: help demo test soak lint docs bench lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -24,7 +24,10 @@ demo: .venv/run.stamp ## Run one real job end to end in .demo/: fetch, extract, 
 	@INGESTCTL_HOME="$$(pwd)/.demo" $(PY) -m ingestctl demo
 
 test: .venv/dev.stamp ## Run every test on real services that the tests start themselves
-	@$(PY) -m pytest -m "not soak"
+	@$(PY) -m pytest -m "not soak" -n auto
+
+soak: .venv/dev.stamp ## Run the long proofs too: every crash point with random faults, hundreds of zombies, 2 GB objects
+	@$(PY) -m pytest -m soak
 
 lint: .venv/dev.stamp ## Check format, rules, types, layers, lengths, lock files and the reference
 	$(PY) -m ruff format --check .

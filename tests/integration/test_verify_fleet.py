@@ -321,7 +321,7 @@ SELECT '{bucket}', 'videos/v' || lpad(CAST(n AS text), 8, '0') || '/{suffix}', '
 FROM generate_series(0, {last}) AS n
 """
 MEASURE = """
-import json, resource, sys
+import json, pathlib, sys
 from ingestctl.db.engine import open_store
 from ingestctl.domain.source import Buckets
 from ingestctl.domain.stop import Stop
@@ -336,7 +336,7 @@ stop = Stop()
 verifier = Verifier(store, storage, None, Buckets(), None, stop)
 report = FleetAudit(store, storage, verifier, Buckets(), stop).run()
 print(json.dumps({"intact": report.counts["intact"], "lists": report.listing_requests, "bad": len(report.bad),
-  "pages": report.database_pages, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+  "pages": report.database_pages, "rss": int(pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])}))
 """
 
 
