@@ -335,8 +335,9 @@ storage = S3Storage(S3Options(endpoint, access_key="a", secret_key="b"))
 stop = Stop()
 verifier = Verifier(store, storage, None, Buckets(), None, stop)
 report = FleetAudit(store, storage, verifier, Buckets(), stop).run()
+rss = int(pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 print(json.dumps({"intact": report.counts["intact"], "lists": report.listing_requests, "bad": len(report.bad),
-  "pages": report.database_pages, "rss": int(pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])}))
+  "pages": report.database_pages, "rss": rss}))
 """
 
 
