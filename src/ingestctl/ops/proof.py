@@ -93,6 +93,13 @@ def prove_unchanged(storage: Storage, info: ObjectInfo, because: str) -> Proof |
 
 
 def remove(storage: Storage, proof: Proof) -> bool:
-    """Delete the object of the proof, if it still is that object. False if it was gone already."""
+    """Delete the object of the proof, if it still is that object. False if it was gone already.
+
+    Raises StorageUnavailable if the store says that it did so and goes on showing the object.
+    """
     ref: ObjectRef = proof.info.ref
-    return storage.delete(ref, if_match=proof.info.etag)
+    removed = storage.delete(ref, if_match=proof.info.etag)
+    there = storage.stat(ref)
+    if there is not None and there.etag == proof.info.etag:
+        raise StorageUnavailable(f"storage says that it deleted {ref}, and shows it still")
+    return removed
