@@ -41,9 +41,7 @@ class Ownership:
     a heartbeat hangs in the network; a process that was paused meets it when it wakes.
     """
 
-    def __init__(
-        self, store: Leases, lease: Lease, stop: Stop, *, every_s: float, claimed_at: float
-    ) -> None:
+    def __init__(self, store: Leases, lease: Lease, stop: Stop, *, every_s: float, claimed_at: float) -> None:
         self._store = store
         self._lease = lease
         self._stop = stop
