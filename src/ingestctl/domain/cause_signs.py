@@ -69,7 +69,8 @@ TRANSPORT: tuple[str, ...] = (
     r"http/?2.{0,20}(?:reset|goaway)|payload (?:is )?not completed|peer closed|remoteprotocolerror",
     r"client(?:payload|connector|oserror)\w{0,20}|chunkedencoding|incomplete (?:chunked|message|download)",
     r"dns (?:lookup|resolution|server|error|failure)|tls handshake|handshake (?:time|fail|oper|did not)",
-    r"(?:connect|connection attempt) (?:failed|error)|failed to connect|unable to connect|couldn.t connect",
+    r"(?:connect|connection attempt) (?:failed|error)|failed to connect|unable to connect|"
+    r"(?:could|can)(?:n.t|.t|not| not) connect|error connecting|not connect to",
     r"\berrno[ :=]{1,3}-?(?:2|3|5|10[1-4]|110|111|113) ?\]? ?(?:connection|network|name|temporary|no route)",
     r"winerror 100[56]\d|ended prematurely.{0,20}(?:transfer|response)|wsaeconn\w+|context deadline",
     r"stream error|stream ends prematurely|unexpected end of (?:stream|response)|no response from|"
@@ -127,7 +128,8 @@ SIDES: tuple[tuple[Side, Words], ...] = (
     (
         "database",
         words(
-            r"psycopg|postgres|libpq|sqlalche|sqlite|sqlstate|asyncpg|pgbouncer|pg_hba|\bpq: |\bPG::",
+            r"psycopg|(?:Operational|Programming|Integrity|Interface|TransactionManagement)Error|django\.db|"
+            r"postgres|libpq|sqlalche|sqlite|sqlstate|asyncpg|pgbouncer|pg_hba|\bpq: |\bPG::",
             r"\bport[ =]5432\b|:5432\b|\bfatal: {1,2}\w|\bdatabase (?:system|is|file|disk|table|"
             r"connection)\b",
             r"could not connect to (?:server|database)|connection to server at|PGSQL|\bpgx?pool|\bpgx\b",
@@ -183,7 +185,8 @@ _REASONS = "|".join(re.escape(status.phrase) for status in HTTPStatus if status 
 # A status counts only beside words that say it is one: "403" alone may be a byte count.
 HTTP_STATUS = re.compile(
     r"(?:\bhttp(?:s|/\d(?:\.\d)?)?(?:[ _-]?(?:error|status|code|response))?(?:[ _-]code)?"
-    r"|\bserver returned|\bstatus(?:[ _-]?code)?|\bresponse(?:[ _-]code)?|<httperror|\btoo many"
+    r"|\bserver returned|\bstatus(?:[ _-]?code)?(?: received| of| is| was)?"
+    r"|\bresponse(?:[ _-]code)?|<httperror|\btoo many"
     r"|\b(?:backend )?error(?: code)?|\breturned error:?|\breturned|\bunexpected response"
     r"|\btoomanyrequests|\bforbidden|\bunauthorized|client error|server error)[\s:=('\"\[]{0,4}"
     r"([45]\d\d)\b(?! (?:bytes|kb|mb|frames|ms|s)\b)"

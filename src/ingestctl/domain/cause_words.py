@@ -211,7 +211,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"worker timeout",
             r"exit(?:ed)?(?: with)?(?: non-zero)?(?: exit)?[ _-]?(?:code|status)?[\" :=(]{0,4}(?:-9|-11|-6|"
             r"13[479]|143|247)\b",
-            r"signal[ :=]{1,3}(?:9|6|11|15|kill)\b|\bSIG(?:KILL|SEGV|ABRT|BUS|ILL)\b|died with <signals",
+            r"signal[ :=]{1,3}(?:9|6|11|15|kill(?:ed)?)\b|\bSIG(?:KILL|SEGV|ABRT|BUS|ILL)\b",
+            r"died with <signals",
             r"killed by signal|terminated by signal|received signal|segmentation fault|core dumped|segfault",
             r"fatal python error|brokenprocesspool|terminated abruptly|process pool was|^\s*killed\s*$",
             r"line \d+:\s+\d+ (?:killed|aborted|terminated)|bus error|stack smashing|double free",
@@ -234,6 +235,17 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     # --- media --------------------------------------------------------------------------------
     Sign(
         _words(
+            r"moov atom not found|partial file|(?:file|input|packet|stream|data) (?:is |was )?truncated|"
+            r"truncated (?:file|packet|stream|input|data)|file ended prematurely",
+            r"overread end of atom|end of file in data|could not find corresponding (?:track|trex)",
+            r"contradictionary stsc|premature end|misdetection possible",
+        ),
+        "not_media",
+        "after-fix",
+        guidance="The file is incomplete or damaged: fetch it again; the same again is a broken source.",
+    ),
+    Sign(
+        _words(
             r"does not contain any stream|matches no streams",
             r"(?:no|not? find(?: an?)?) audio (?:stream|track|codec)|file audio codec|without audio",
             r"no audio (?:was )?(?:found|in|streams?|data)|has no audio|no sound|doesn't have any audio",
@@ -254,7 +266,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"unrecognized option|option .{0,60} not found",
             r"requested output format .{0,60}not|unable to find a suitable output format",
             r"error splitting the argument|unknown input format|at least one output file|protocol not found",
-            r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|no such filter",
+            r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|"
+            r"error selecting an encoder|no such filter",
             r"not recognized as an internal or external|command not found|exec format error",
             r"executable file not found|error while loading shared libraries|cannot open shared object|glibc",
             r"spawn \S+ ENOENT|winerror 2\b|modulenotfounderror|no module named|cannot import name|"
@@ -268,20 +281,9 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"moov atom not found|partial file|(?:file|input|packet|stream|data) (?:is |was )?truncated|"
-            r"truncated (?:file|packet|stream|input|data)|file ended prematurely",
-            r"overread end of atom|end of file in data|could not find corresponding (?:track|trex)",
-            r"contradictionary stsc|premature end",
-        ),
-        "not_media",
-        "after-fix",
-        guidance="The file is incomplete or damaged: fetch it again; the same again is a broken source.",
-    ),
-    Sign(
-        _words(
             r"could not find codec param",
             r"(?:unknown|unsupported|invalid|unrecognized) (?:file|image|media|video) format|ebml header",
-            r"invalid as first byte|misdetection possible",
+            r"invalid as first byte",
             r"not a (?:valid )?(?:video|media|audio|mp4|webm|riff)\b|does not look like a (?:video|media)",
             r"unexpected content.?type|is not media|looks like (?:html|an? (?:image|web))|no decodable",
             r"invalid (?:video|media) file|not an? (?:mp4|webm|media|mpeg)|text/html.{0,30}instead",
@@ -289,7 +291,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"damaged)|read the first frame|not a supported (?:file|format|video)|format not recogni|"
             r"failed to (?:probe|read frame size|recognize file format)",
             r"not a video file|cannot determine format|unsupported media type",
-            r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:cannot|"
+            r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:can ?not|"
             r"could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|"
             r"input) (?:file|stream)|is not a video\b",
             r"no streams? found|could not open codec|does not contain (?:any )?video",
@@ -336,7 +338,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"error while decoding stream|error (?:sub|trans)mitting (?:a )?packet|audio conversion failed",
             r"error (?:re)?initializing (?:filters|output stream)|too many packets buffered for output",
-            r"nothing was written into output|error (?:selecting an encoder|opening output file)",
+            r"nothing was written into output|error opening output file",
             r"could not write header|could not find tag for codec|not currently supported in container",
             r"error writing trailer|decoder \(codec \w{1,20}\) not found|specified sample (?:rate|format)",
             r"error parsing adts|stream specifier|(?:fail\w*|error|could not|unable|"

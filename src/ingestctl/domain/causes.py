@@ -172,7 +172,8 @@ _NOISE = re.compile(
     r"|\(Background on|(?:DETAIL|CONTEXT|QUERY|STATEMENT): |Stream #\d|Metadata:)"
 )
 _WARNING = re.compile(
-    r"\bwarn(?:ing)?\b|^\W*\[?(?:info|debug|notice)\b|\bretrying\b|\bskipping\b", re.IGNORECASE
+    r"\bwarn(?:ing)?\b|^\W*\[?(?:info|debug|notice)\b|\]\[(?:info|debug)\]|\bretrying\b|\bskipping\b",
+    re.IGNORECASE,
 )
 _LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE|LOG(?=:))\b")
 

@@ -27,9 +27,11 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"broadcasting|online|on ?air)\b",
             r"(?:is|was|currently|are) offline|not available yet|not (?:yet )?available.{0,12}yet",
             r"will be available|no active streams?|not downloadable yet",
-            r"(?:still|being|currently) (?:being )?(?:processed|processing|encoded|transcoded|converted)",
+            r"(?:still|being|currently|video is) (?:being )?(?:processed|processing|encoded|transcoded|"
+            r"converted)",
             r"live stream is offline|scheduled|waiting for (?:the )?(?:live|scheduled)|in waiting room",
-            r"hasn.t (?:started|aired)|not yet available|still (?:be )?(?:uploading|processing)",
+            r"hasn.t (?:started|aired)|archive will be available|not yet available|"
+            r"still (?:be )?(?:uploading|processing)",
         ),
         "invalid_source",
         "yes",
@@ -62,13 +64,14 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"(?:play|api|request|download|daily|usage) limit|throttl|(?:rate|request|quota|"
             r"bandwidth) limit (?:exceeded|reached)|limit (?:was |has been )?reached",
             r"requests? too (?:fast|frequent|often)|slow ?down|temporarily blocked due to|bandwidth limit",
-            r"exceeded the (?:rate|limit)|please wait a (?:few|while)",
+            r"exceeded the (?:rate|limit)|please wait (?:a (?:few|while)|and try)",
         ),
         "rate_limited",
         "yes",
         guidance="The source asks for fewer requests: wait for its cool-down, lower the rate, then retry.",
     ),
     Sign(_words(r"fragment \S{1,8} not found"), "download_timeout", "yes"),
+    Sign(_words(r"no playable streams? found"), "invalid_source", "no", where="source", weight=1),
     Sign(
         _words(r"\bDRM\b|widevine|fairplay|playready|digital rights|encrypted media"),
         "invalid_source",
@@ -86,7 +89,9 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"only (?:available|accessible|viewable) (?:in|from|within)",
             r"\bin \w+ only\b|your (?:country|region|location|territory)|(?:country|"
             r"region)[- ]?(?:restrict|block)",
-            r"not available (?:in|from) \w+",
+            r"not available (?:in|from) (?!this language)\w+|decision of the|utenfor norge|utanför sverige|"
+            r"(?:deinem|ihrem) land|votre (?:pays|territoire)|(?:tu|su|seu) pa[ií]s|restricted (?:in|"
+            r"to) (?:\w+ )?(?:region|countr|territor)",
         ),
         "download_blocked",
         "after-fix",
@@ -97,7 +102,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"(?:available|blocked|watch\w*|view\w*|play\w*|access\w*|allowed) (?:\w+ )?(?:in|"
             r"from) your (?:country|region|location)",
-            r"geo[- ]?(?:restrict|block|lock)",
+            r"geo[- ]?(?:restrict|block|lock)|restricted (?:in|to) (?:\w+ )?(?:region|countr|territor)",
         ),
         "download_blocked",
         "after-fix",
@@ -118,7 +123,10 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         guidance=_BOT,
     ),
     Sign(
-        _words(r"not a (?:ro)?bot\b|captcha|cloudflare|human verification"),
+        _words(
+            r"not a (?:ro)?bot\b|captcha|cloudflare|human verification",
+            r"\b(?:your|this) ip (?:address )?(?:\w+ ){1,4}(?:blocked|banned|blacklisted)",
+        ),
         "download_blocked",
         "after-fix",
         guidance=_BOT,
@@ -128,7 +136,9 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"requested format (?:is )?not available|(?:network|workspace) administrator",
             r"(?:video|content) is restricted|no \w+ found!?; please report",
             r"on this (?:app|device|browser|client|version)|latest version of (?!youtube-dl|yt-dlp)",
-            r"no (?:video )?formats? (?:found|available)",
+            r"\btoken\w* (?:has|have|is) (?:been )?(?:expired|invalid)|no (?:video )?formats? (?:found|"
+            r"available)|"
+            r"embed-only|without embedding url",
         ),
         "download_blocked",
         "after-fix",
@@ -162,7 +172,12 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"does not (?:have|contain) (?:a |any )?(?:video|media)|this video is unavailable",
             r"couldn't find (?:that|this|the) \w+|不存在|删除|失效|不可见|下架|找不到",
             r"file:// (?:scheme|urls)|url scheme|not made this video available|nonexist",
-            r"link (?:is|has) (?:expired|dead)|empty playlist|does not pass filter|invalid video id",
+            r"not archived|rights (?:have )?expired|with id \S+ exists|no video/audio found|"
+            r"replay is disabled|"
+            r"not (?:been )?made available|neither archive|website is no|without video id|"
+            r"invalid \w+ redirect|"
+            r"url is missing|is not a file|link (?:is|has) (?:expired|dead)|empty playlist|"
+            r"does not pass filter|invalid video id",
         ),
         "invalid_source",
         "no",
@@ -244,7 +259,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"bad.record.mac|decryption.failed|no data returned|handshake.{0,80}(?:reset|closed|timed? ?out|"
+            r"eof occurred|unexpected.eof|ssleoferror|bad.record.mac|decryption.failed|no data returned|"
+            r"handshake.{0,80}(?:reset|closed|timed? ?out|"
             r"pull function|eof\b)"
         ),
         "download_timeout",
@@ -271,13 +287,20 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"service unavailable|bad gateway|gateway time|internal server error|temporarily unavailable",
             r"temporary (?:failure|error)|try again later|fragment .{0,40}(?:unable|fail)",
             r"unable to continue|server error|network error|overloaded|maintenance|downstream",
-            r"cannot download|too slow",
+            r"incomplete data received|while receiving data|cannot download|too slow|"
+            r"got (?:server http )?error",
         ),
         "download_timeout",
         "yes",
         where="source",
     ),
     # --- vague words: only when nothing better was said ---------------------------------------------
+    Sign(  # the operating system about a file, in whatever words or language
+        _words(r"\[errno (?:1|5|9|13|16|2[0-467]|30|36|39|40|116)\]|too many files open"),
+        "configuration",
+        "after-fix",
+        weight=1,
+    ),
     Sign(_words(r"invalid data found when processing"), "not_media", "no", weight=1),
     Sign(
         _words(
@@ -332,6 +355,10 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"no video formats found|requested format (?:is )?not available|please report this issue on",
             r"unable to extract \w+|(?:signature|nsig) extraction failed|could not find .{0,60} in (?:html|"
             r"webpage)",
+            r"(?:can.t|can ?not|could ?n[o']t|could not|unable to|fail\w* to) (?:extract|find|parse|get|"
+            r"fetch|"
+            r"decode|resolve) (?:\w+ ){0,3}(?:videos?|media|player|streams?|meta ?data|title|m3u8|manifest|"
+            r"playlist|web ?page|page|html|formats?|urls?|info)\b",
         ),
         "download_blocked",
         "after-fix",
