@@ -21,10 +21,10 @@ CASES = [(name, kind) for name in SCENARIOS for kind in ("folder", "server")]
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("scenario", "kind"), CASES)
 def test_killed_at_every_step(
-    play: Callable[..., dict[str, Any]], figure: Callable[[str], None], scenario: str, kind: str
+    play: Callable[..., dict[str, Any]], figures: Callable[[str], None], scenario: str, kind: str
 ) -> None:
     report = play("matrix", kind, scenario=scenario)
-    figure(told(scenario, kind, report))
+    figures(told(scenario, kind, report))
     assert report["violations"] == []
     assert len(report["points"]) >= FLOORS[f"{scenario} {kind}"], "fewer steps are found than there were"
     assert report["missed"] <= report["deaths"] * 0.1, "too many steps did not come up again"
@@ -34,10 +34,10 @@ def test_killed_at_every_step(
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize(("scenario", "kind"), CASES)
 def test_killed_at_every_step_and_at_pairs_of_them(
-    play: Callable[..., dict[str, Any]], figure: Callable[[str], None], scenario: str, kind: str
+    play: Callable[..., dict[str, Any]], figures: Callable[[str], None], scenario: str, kind: str
 ) -> None:
     report = play("matrix", kind, scenario=scenario, every=True, pairs=200)
-    figure(told(f"{scenario} (every, pairs)", kind, report))
+    figures(told(f"{scenario} (every, pairs)", kind, report))
     assert report["violations"] == []
 
 

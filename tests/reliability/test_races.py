@@ -13,64 +13,64 @@ KINDS = ("folder", "server")
 
 
 def _played(
-    driver: Callable[..., dict[str, Any]], figure: Callable[[str], None], kind: str, **spec: Any
+    driver: Callable[..., dict[str, Any]], figures: Callable[[str], None], kind: str, **spec: Any
 ) -> Any:
     report = driver("races", kind, **spec)
-    figures = ", ".join(f"{count} {name}" for name, count in report["figures"].items())
+    counts = ", ".join(f"{count} {name}" for name, count in report["figures"].items())
     wrong = f"{len(report['violations'])} violations"
-    figure(f"races, {spec['play']} on {kind}: {figures}, {wrong}, {report['seconds']:.0f} s")
+    figures(f"races, {spec['play']} on {kind}: {counts}, {wrong}, {report['seconds']:.0f} s")
     assert report["violations"] == []
     return report["figures"]
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_thousand_starts_of_one_job_are_one_attempt(play: Any, figure: Any, kind: str) -> None:
+def test_a_thousand_starts_of_one_job_are_one_attempt(play: Any, figures: Any, kind: str) -> None:
     """Fifty processes start it twenty times each: one succeeds, the others are busy or find it done."""
-    figures = _played(play, figure, kind, play="starts", count=50)
-    assert figures["starts"] == 1000
-    assert figures["succeeded"] == 1
-    assert figures["busy"] > 0
+    seen = _played(play, figures, kind, play="starts", count=50)
+    assert seen["starts"] == 1000
+    assert seen["succeeded"] == 1
+    assert seen["busy"] > 0
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("kind", "count"), [("folder", 14), ("server", 14)])
 def test_a_paused_owner_that_wakes_after_a_takeover_writes_nothing(
-    play: Any, figure: Any, kind: str, count: int
+    play: Any, figures: Any, kind: str, count: int
 ) -> None:
     """Its lease was aged, so its own watchdog knows nothing yet: the fence alone must hold."""
-    figures = _played(play, figure, kind, play="zombies", count=count)
-    assert figures["zombies"] >= count * 0.7
+    seen = _played(play, figures, kind, play="zombies", count=count)
+    assert seen["zombies"] >= count * 0.7
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_paused_owner_whose_lease_really_ran_out(play: Any, figure: Any, kind: str) -> None:
-    figures = _played(play, figure, kind, play="zombies_waited", count=3)
-    assert figures["zombies"] >= 1
+def test_a_paused_owner_whose_lease_really_ran_out(play: Any, figures: Any, kind: str) -> None:
+    seen = _played(play, figures, kind, play="zombies_waited", count=3)
+    assert seen["zombies"] >= 1
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_hundred_paused_owners(play: Any, figure: Any, kind: str) -> None:
-    figures = _played(play, figure, kind, play="zombies", count=200, seed=11)
-    assert figures["zombies"] >= 150
+def test_two_hundred_paused_owners(play: Any, figures: Any, kind: str) -> None:
+    seen = _played(play, figures, kind, play="zombies", count=200, seed=11)
+    assert seen["zombies"] >= 150
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_rounds_of_pending_at_once_run_each_job_once(play: Any, figure: Any, kind: str) -> None:
-    _played(play, figure, kind, database="migrated", play="pending", count=8)
+def test_two_rounds_of_pending_at_once_run_each_job_once(play: Any, figures: Any, kind: str) -> None:
+    _played(play, figures, kind, database="migrated", play="pending", count=8)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)
-def test_wrong_local_clocks_change_nothing(play: Any, figure: Any, kind: str) -> None:
-    _played(play, figure, kind, play="clocks")
+def test_wrong_local_clocks_change_nothing(play: Any, figures: Any, kind: str) -> None:
+    _played(play, figures, kind, play="clocks")
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_worker_on_a_busy_machine_keeps_its_lease(play: Any, figure: Any, kind: str) -> None:
-    _played(play, figure, kind, play="load", count=6)
+def test_a_worker_on_a_busy_machine_keeps_its_lease(play: Any, figures: Any, kind: str) -> None:
+    _played(play, figures, kind, play="load", count=6)
