@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestctl import config
+from ingestctl.settings import Settings, env_names
 from ingestctl.wiring import Wiring
 from tests.wrecks.hands import FolderHands, S3Hands
 from tests.wrecks.yard import Media, Yard
@@ -53,9 +54,16 @@ def yard(
         if request.param == "folder"
         else S3Hands(request.getfixturevalue("s3_client"))
     )
-    made = Yard(wiring, hands, media, source_server)
+    made = Yard(wiring, hands, media, source_server, environment(terms))
     yield made
     made.close()
+
+
+def environment(terms: dict[str, Any]) -> dict[str, str]:
+    """The same settings, for the program as a process of its own."""
+    named = {env_names(Settings.model_fields[name])[0]: value for name, value in terms.items()}
+    words = {k: ",".join(v) if isinstance(v, tuple) else str(v) for k, v in named.items()}
+    return {"PATH": os.environ["PATH"], "HOME": str(terms["home"]), **words}
 
 
 def _sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:

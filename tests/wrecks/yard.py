@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ from ingestctl.telemetry import LogObserver, configure
 from tests.media_samples import VIDEO, Samples
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ingestctl.domain.job import Job, Lease
@@ -79,8 +82,10 @@ class Media:
 class Yard:
     """The services of one process, hands to wreck with, and eyes on every row and byte."""
 
-    def __init__(self, wiring: Wiring, hands: Hands, media: Media, source: SourceServer) -> None:
-        self.wiring, self.hands, self.media, self.source = wiring, hands, media, source
+    def __init__(
+        self, wiring: Wiring, hands: Hands, media: Media, source: SourceServer, env: Mapping[str, str]
+    ) -> None:
+        self.wiring, self.hands, self.media, self.source, self.env = wiring, hands, media, source, env
         self.store, self.storage = wiring.store, wiring.storage
         self.stop = Stop()
         self._engine = create_engine(wiring.settings.effective_database_url, timeout_s=10, pooled=False)
@@ -241,3 +246,14 @@ class Yard:
     def run(self) -> RunResult:
         logger = configure("CRITICAL", self.wiring.redact, log_dir=None, to_stderr=False)
         return self.wiring.pipeline(LogObserver(logger)).run(OURS, self.stop)
+
+    def command(self, *words: str) -> tuple[int, dict[str, Any]]:
+        """The program itself, as a process: its exit code and its JSON envelope."""
+        done = subprocess.run(
+            [sys.executable, "-m", "ingestctl", *words, "--output", "json"],
+            env=dict(self.env), cwd=self.wiring.settings.home_dir.parent, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        envelope: dict[str, Any] = json.loads(done.stdout)
+        assert envelope["exit_code"] == done.returncode, done.stderr
+        return done.returncode, envelope
