@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingestctl.domain.verification import Level
-from tests.wrecks import breaks, mends
+from tests.wrecks import breaks, doubles, mends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,7 @@ WRECKS = (
         breaks.both_missing, "missing missing intact", "allowed",
         "video forget-row, audio forget-row, record keep", audit="audio missing, video missing",
     ),
-    Wreck(breaks.upload_source_lost, "missing intact intact", "allowed", FORGET, audit="video missing"),
+    Wreck(doubles.upload_source_lost, "missing intact intact", "allowed", FORGET, audit="video missing"),
     # damaged
     Wreck(breaks.video_truncated, "partial intact intact", IN_THE_WAY, VIDEO_OUT, audit="video partial"),
     Wreck(breaks.audio_truncated, "intact partial intact", IN_THE_WAY, AUDIO_OUT, audit="audio partial"),
@@ -204,7 +204,7 @@ WRECKS = (
     Wreck(breaks.size_wrong_in_storage_ref, "intact intact corrupt", "allowed", AGAIN),
     Wreck(breaks.metadata_json_null, "intact intact partial", "allowed", AGAIN),
     Wreck(
-        breaks.stored_under_another_key, "missing missing corrupt", "refused: duplicates fail",
+        doubles.stored_under_another_key, "missing missing corrupt", "refused: duplicates fail",
         "video keep, audio keep, record refused", cleanup=REFUSED, mend=mends.payload_corrected,
         after="succeeded",
     ),
@@ -253,9 +253,9 @@ WRECKS = (
     ),
     Wreck(breaks.source_gone, NOTHING, "refused: source fail", KEEP, mend=mends.source_back, after="failed"),
     # the same media twice
-    _never(breaks.source_of_another, "refused: duplicates fail", anyway=True),
+    _never(doubles.source_of_another, "refused: duplicates fail", anyway=True),
     Wreck(
-        breaks.bytes_of_another, "intact intact partial", "refused: duplicates fail", KEEP,
+        doubles.bytes_of_another, "intact intact partial", "refused: duplicates fail", KEEP,
         anyway=True, after="failed",
     ),
 )  # fmt: skip
