@@ -170,7 +170,7 @@ class PostgresServer:
             # Said, not only closed: a process forked by a test may hold this pipe open a little longer.
             self._warden.stdin.write(b"stop\n")
             self._warden.stdin.close()
-        self._warden.wait(20)
+        self._warden.wait(60)
         shutil.rmtree(self._base, ignore_errors=True)
 
     def log(self) -> str:

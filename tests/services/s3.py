@@ -98,7 +98,7 @@ def running() -> Iterator[S3Server]:
         yield S3Server(**facts, _supervisor=supervisor)
     finally:
         # Said, not only closed: a process forked by a test may hold this pipe open a little longer.
-        supervisor.communicate("end\n" if supervisor.poll() is None else None, timeout=20)
+        supervisor.communicate("end\n" if supervisor.poll() is None else None, timeout=60)
 
 
 @pytest.fixture(scope="session")
