@@ -16,10 +16,21 @@ if TYPE_CHECKING:
 FLOORS = json.loads(Path(__file__).with_name("floors.json").read_text())
 """How many steps each scenario must be found to have at least; lowering one is to be explained."""
 CASES = [(name, kind) for name in SCENARIOS for kind in ("folder", "server")]
+SHORT = {
+    ("run", "folder"),
+    ("run", "server"),
+    ("submit", "folder"),
+    ("submit", "server"),
+    ("db-upgrade", "folder"),
+}
+"""What `make test` has time for; `make soak` plays all of them."""
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(("scenario", "kind"), CASES)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("scenario", "kind"),
+    [case if case in SHORT else pytest.param(*case, marks=pytest.mark.soak) for case in CASES],
+)
 def test_killed_at_every_step(
     play: Callable[..., dict[str, Any]], figures: Callable[[str], None], scenario: str, kind: str
 ) -> None:
