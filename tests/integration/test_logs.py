@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingestctl.cli.view import Alert, Lines, Style
 from ingestctl.cli.pretty import show_blocks
+from ingestctl.cli.view import Alert, Lines, Style
 from ingestctl.ops.explain import explain, messages
 from ingestctl.ops.logs import from_text, short_lines
 from tests.acceptance.conftest import new_world as new_world

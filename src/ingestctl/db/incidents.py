@@ -20,8 +20,8 @@ from ingestctl.domain.errors import Busy, Conflict, LostAuthority, NotFound
 from ingestctl.domain.job import Status
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy.engine import Connection, RowMapping
 
