@@ -132,12 +132,17 @@ def test_run_now_ends_as_run_ends(new_world: Callable[..., World], source_server
 def test_through_the_api_once(world: World, platform: Platform) -> None:
     env = {"INGESTCTL_API_URL": platform.url, "INGESTCTL_API_KEY": "api-key-value"}
     platform.faults = ["drop"]
-    done = world.cli("retry", "job-a", "--via", "api", env=env)
+    done = world.cli("retry", "job-a", "--via", "api", "--reason", "why not", env=env)
     # The reply to the first request was lost: what the second found is the first's job.
     assert (done.code, done.data["submitted"]["job_id"]) == (0, "j0")
     assert len(platform.answers) == 1
+    assert done.data["outcome"] == "resubmitted"
     assert world.cli("retry", "job-a", "--via", "api", env=env).data["outcome"] == "unchanged"
     assert len(platform.answers) == 1
+    events = world.cli("inspect", "job-a").data["events"]
+    [said] = [e["payload"] for e in events if e["event_type"] == "ingestion.job.resubmitted"]
+    assert (said["from"], said["as"], said["reason"]) == ("failed", "j0", "why not")
+    assert said["details"]["checks"]["owner"] == "pass"
     refused = world.cli("retry", "job-c", "--via", "api", env=env)
     assert (refused.code, len(platform.answers)) == (14, 1)
     platform.faults = [(401, {"error": {"code": "unauthorized", "message": "no"}})]

@@ -386,3 +386,13 @@ def test_reset(world: World) -> None:
         world.store.heartbeat(zombie.lease)
     with pytest.raises(NotFound):
         world.store.reset("nobody", expect=Status.FAILED, **reset)
+
+
+def test_resubmitted_is_said_once(world: World) -> None:
+    world.submit("a")
+    for number, new in ((1, True), (1, False), (2, True)):
+        assert world.store.resubmitted("a", external_id=f"retry:a:{number}", payload={"as": "b"}) is new
+    said = [e.payload for e in world.store.events("a") if e.event_type == "ingestion.job.resubmitted"]
+    assert said == [{"external_id": f"retry:a:{number}", "as": "b"} for number in (1, 2)]
+    with pytest.raises(NotFound):
+        world.store.resubmitted("nobody", external_id="x", payload={})

@@ -305,6 +305,11 @@ class JobStore(Protocol):
         holds it; Conflict if its status is not ``expect`` any more."""
         ...
 
+    def resubmitted(self, job_id: str, *, external_id: str, payload: Mapping[str, Any]) -> bool:
+        """Record in one ``ingestion.job.resubmitted`` event that the platform's API was given this job's
+        source again under ``external_id``. False (nothing written) if that is on record already."""
+        ...
+
     def close(self) -> None:
         """Release connections. Idempotent."""
         ...

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from ingestctl.db.base import NewJob, Submitted
 from ingestctl.db.changes import add_event, expire_run, insert, refuse_foreign, set_job
 from ingestctl.db.rows import IS_INGEST, attempt_is_live, job_of, read_status, run_of, video_of
-from ingestctl.db.tables import job_runs, jobs, videos
+from ingestctl.db.tables import job_events, job_runs, jobs, videos
 from ingestctl.db.types import now
 from ingestctl.domain.errors import Busy, Conflict, NotFound
 from ingestctl.domain.job import INGEST, Run, Status
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, RowMapping
 
     from ingestctl.db.transactions import Database
+
+RESUBMITTED = "ingestion.job.resubmitted"
 
 
 class Intake:
@@ -44,6 +46,22 @@ class Intake:
         return self._db.write(
             lambda c: put_back(c, job_id, expect, actor=actor, reason=reason, details=details or {})
         )
+
+    def resubmitted(self, job_id: str, *, external_id: str, payload: Mapping[str, Any]) -> bool:
+        def work(connection: Connection) -> bool:
+            mine = sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True)
+            if connection.scalar(mine) is None:
+                raise NotFound(f"there is no job {job_id}", job_id=job_id)
+            kind = job_events.c.event_type == RESUBMITTED
+            said = connection.scalars(
+                sa.select(job_events.c.payload).where(job_events.c.job_id == job_id, kind)
+            )
+            if any(isinstance(p, dict) and p.get("external_id") == external_id for p in said):
+                return False
+            add_event(connection, job_id, RESUBMITTED, {"external_id": external_id, **payload})
+            return True
+
+        return self._db.write(work)
 
 
 def put_back(

@@ -94,7 +94,7 @@ class Retrier:
             return RetryResult(job.id, RetryOutcome.ALLOWED, job.status, checks)
         overruled = [c.id for c in checks if c.verdict == "fail"]
         if self._api is not None:
-            return self._resubmit(case, checks, self._api)
+            return self._resubmit(case, checks, self._api, reason, overruled)
         try:
             changed = self._store.reset(
                 job.id,
@@ -108,7 +108,9 @@ class Retrier:
         outcome = RetryOutcome.REQUEUED if changed else RetryOutcome.UNCHANGED
         return RetryResult(job.id, outcome, job.status, checks)
 
-    def _resubmit(self, case: Case, checks: Sequence[Check], api: PlatformApi) -> RetryResult:
+    def _resubmit(
+        self, case: Case, checks: Sequence[Check], api: PlatformApi, reason: str, overruled: Sequence[str]
+    ) -> RetryResult:
         job = case.job
         if case.spec is None:
             return _refused(job, checks, case.problem, "Correct jobs.payload first.")
@@ -119,7 +121,11 @@ class Retrier:
         except IngestError as error:
             error.job_id = error.job_id or job.id
             return RetryResult(job.id, RetryOutcome.REFUSED, job.status, checks, error)
-        outcome = RetryOutcome.UNCHANGED if answer.replay else RetryOutcome.RESUBMITTED
+        details = {"checks": {c.id: c.verdict for c in checks}, "overruled": list(overruled)}
+        said = {"actor": self._actor, "reason": reason, "from": job.status, "as": answer.job_id}
+        new = self._store.resubmitted(job.id, external_id=external_id, payload={**said, "details": details})
+        # A replay that is not on record is our own first request, whose answer never came.
+        outcome = RetryOutcome.RESUBMITTED if new else RetryOutcome.UNCHANGED
         return RetryResult(job.id, outcome, job.status, checks, submitted=answer)
 
     def preview(self, where: JobFilter, limit: int) -> Preview:
