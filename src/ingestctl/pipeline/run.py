@@ -17,6 +17,7 @@ from ingestctl.domain.errors import (
     DeadlineExceeded,
     IngestError,
     Interrupted,
+    LeaseUnrenewed,
     LostAuthority,
     NotFound,
     Unexpected,
@@ -153,9 +154,13 @@ class Pipeline:
         self, lease: Lease, error: Exception, ended: Any, journal: Journal, began: float
     ) -> RunResult:
         """Write down how the attempt ended, if that is still ours to write."""
+        diagnosis = diagnose(error)
+        if isinstance(error, LeaseUnrenewed):
+            return self._result(
+                lease, Status.RUNNING, Outcome.FAILED, began, error=error, diagnosis=diagnosis
+            )
         if isinstance(error, LostAuthority | UploadLost):
             return self._result(lease, Status.RUNNING, Outcome.BUSY, began, error=error)
-        diagnosis = diagnose(error)
         if isinstance(error, IngestError):
             error.job_id = error.job_id or lease.job_id
             error.hint = error.hint.replace(" JOB`", f" {lease.job_id}`")
@@ -183,7 +188,7 @@ class Pipeline:
         """A last write, on a stop of its own: the run's has been asked for already."""
         last = Stop()
         with _deadline(last, SETTLE_S, ""):
-            self._services.patient_write(write, last)
+            self._services.patient(write, last)
 
     def _run_error(self, error: IngestError, diagnosis: Diagnosis) -> RunError:
         redact = self._services.redact
