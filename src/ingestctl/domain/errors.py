@@ -162,7 +162,7 @@ class LeaseUnrenewed(LostAuthority):
 
 
 class Interrupted(IngestError):
-    """A signal asked this process to stop (SIGINT or SIGTERM); the job was put back in the queue."""
+    """A signal asked this process to stop (SIGINT or SIGTERM)."""
 
     code = "interrupted"
     exit_code = Exit.SIGTERM
