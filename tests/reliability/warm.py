@@ -6,9 +6,14 @@ of JSON in for a call to begin, a line out when it has ended.
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import functools
 import json
 import os
+import resource
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -27,8 +32,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 _POLL_S = 0.01
-UNPRIVILEGED = 65534
-"""The user id of ``nobody``."""
 
 
 class Parent:
@@ -54,7 +57,8 @@ class Parent:
     ) -> Future[Ended]:
         """Begin a call in ``place``; its end comes as a result, ``-SIGALRM`` if it took longer than that.
 
-        ``how``: ``user`` (a user id to become), ``file_size`` (the largest file it may write, in bytes),
+        ``how``: ``file_size`` (the largest file it may write, in bytes), ``full`` (a folder whose disk is
+        full after so many bytes), ``unprivileged`` (whether permission bits count, whoever runs the tests),
         ``record`` (a file for the modules it loaded, which the parent then loads too).
         """
         call = {"home": str(place.home), "env": {**place.env, **(env or {})}, "arguments": arguments, **how}
@@ -124,23 +128,46 @@ def _loaded(record: Path | None) -> None:
 
 
 def _confined(call: dict[str, Any]) -> Callable[[], None] | None:
-    user, size = call.get("user"), call.get("file_size")
-    if user is None and size is None:
-        return None
+    works = [
+        functools.partial(work, call[name])
+        for name, work in (("file_size", _limit_files), ("full", _fill), ("unprivileged", _drop_power))
+        if call.get(name)
+    ]
+    return (lambda: [work() for work in works] and None) if works else None
 
-    def prepare() -> None:
-        import resource
-        import signal
 
-        if size is not None:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-        if user is not None:
-            os.setgroups([])
-            os.setgid(user)
-            os.setuid(user)
+def _limit_files(size: int) -> None:
+    """No file may grow beyond ``size`` bytes: EFBIG, as for a quota of a single file."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    return prepare
+
+def _fill(where: tuple[str, int]) -> None:
+    """Let ``os.write`` find the disk below a folder full after so many bytes."""
+    folder, left = where
+    real = os.write
+
+    def write(fd: int, data: Any) -> int:
+        nonlocal left
+        if os.readlink(f"/proc/self/fd/{fd}").startswith(folder):
+            if left <= 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            data = memoryview(data)[:left]
+            left -= len(data)
+        return real(fd, data)
+
+    os.write = write
+
+
+def _drop_power(_: bool) -> None:
+    """Obey permission bits, as root too: without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (capset(2))."""
+    if os.geteuid() == 0:
+        header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+        sets = (ctypes.c_uint32 * 6)()
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.capget(header, sets) == 0:
+            sets[0] &= ~0b110
+            libc.capset(header, sets)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from ingestctl.pipeline.evidence import still_there
 from ingestctl.pipeline.journal import Journal
 from ingestctl.pipeline.model import Outcome, RunResult, StoredArtifact
 from ingestctl.pipeline.ownership import Ownership
-from ingestctl.pipeline.scratch import folder_of, scratch_folder, sweep
+from ingestctl.pipeline.scratch import FULL, folder_of, scratch_error, scratch_folder, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -154,6 +154,8 @@ class Pipeline:
         self, lease: Lease, error: Exception, ended: Any, journal: Journal, began: float
     ) -> RunResult:
         """Write down how the attempt ended, if that is still ours to write."""
+        if isinstance(error, OSError) and error.errno in FULL:  # whatever else writes names its own errors
+            error = scratch_error(self._services.options.scratch_root, error)
         diagnosis = diagnose(error)
         if isinstance(error, LeaseUnrenewed):
             return self._result(
