@@ -55,6 +55,7 @@ def postgres() -> list[Case]:
     cases = [Case("postgres", p, f, **gone) for p in POSTGRES_PHASES for f in LOST]  # type: ignore[arg-type]
     cases += [Case("postgres", p, f, BLINK) for p in POSTGRES_PHASES for f in LOST[:3]]
     cases += [Case("postgres", p, f, ONCE) for p in POSTGRES_PHASES for f in LOST[1:] if f.kind != "stall"]
+    cases += [Case("postgres", "claim", f, ONCE) for f in (Fault("drop"), Fault("cut", 3))]
     return cases + [Case("postgres", "downloading", f) for f in SLOW]
 
 
@@ -72,7 +73,7 @@ def lost_replies() -> list[Case]:
             name=f"{kind} reply to CompleteMultipartUpload",
             words=COMPLETE,
         )
-        for kind, lasts in (("drop", ONCE), ("mute", ONCE), ("drop", FOR_GOOD))
+        for kind, lasts in (("drop", ONCE), ("mute", ONCE), ("drop", FOR_GOOD), ("mute", FOR_GOOD))
     ]
     # Asked again, it begins a second upload: the first, of which nobody has the id, is ended all the same.
     return [
@@ -103,7 +104,7 @@ def source() -> list[Case]:
     """What befalls the line to the source: as it is first asked (``look``) and while bytes come."""
     gone = {"cause": "download_timeout", "codes": frozenset({20})}
     cuts = (Fault("reset"), Fault("stall"), Fault("cut", 3), Fault("drop"))
-    cases = [Case("source", p, f, **gone) for p in ("look", "body") for f in LOST]  # type: ignore[arg-type]
+    cases = [Case("source", p, f, **gone) for p in ("body", "look") for f in LOST]  # type: ignore[arg-type]
     cases += [Case("source", "body", Fault("cut", 1_000), **gone)]  # type: ignore[arg-type]
     cases += [Case("source", p, f, BLINK) for p in ("look", "body") for f in LOST[:3]]
     cases += [Case("source", p, f, ONCE) for p in ("look", "body") for f in cuts]
@@ -117,5 +118,5 @@ def in_turn(cases: list[Case]) -> list[Case]:
     for case in cases:
         seen.setdefault((case.name or f"{case.fault.kind} {case.fault.value}", case.lasts), []).append(case)
     chosen = [same[number % len(same)] for number, same in enumerate(seen.values())]
-    lost = [c for c in cases if c.phase == "commit" and c.lasts == ONCE]
+    lost = [c for c in cases if c.phase in ("claim", "commit") and c.lasts == ONCE]
     return [*chosen, *(case for case in lost if case not in chosen)]

@@ -10,7 +10,7 @@ from tests.faults.cases import FOR_GOOD, ONCE, Case
 from tests.faults.stage import Cue, Lines
 from tests.reliability import oracle
 from tests.reliability.places import client
-from tests.services.fault_proxy import nth
+from tests.services.fault_proxy import Fault, nth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tests.faults.stage import Stage
     from tests.reliability.actors import Ended
     from tests.reliability.places import Place
-    from tests.services.fault_proxy import Fault
 
 DEADLINE_S = 45.0
 """Far beyond what the settings of the stage allow a run to be patient for (some 20 s), for busy machines."""
@@ -141,6 +140,15 @@ def whole(place: Place, ended: Ended) -> list[str]:
     found = oracle.ingested(place, causes=frozenset())
     attempts = len(place.rows()["job_runs"])
     return problems + found + ([f"{attempts} attempts"] if attempts != 1 else [])
+
+
+def either_end(stage: Stage, place: Place, job: str, ended: Ended, service: str) -> list[str]:
+    """Violations of: whole or, where it outlasted a patience on a slow machine, failed and then whole."""
+    cause = {"postgres": "database_error", "s3": "storage_error"}[service]
+    if ended.code == 0:
+        return whole(place, ended)
+    case = Case(service, "", Fault("refuse"), cause=cause, codes=frozenset({20}))
+    return [*failed(place, ended, case), *healed(stage, place, job, case)]
 
 
 def connect(place: Place) -> None:

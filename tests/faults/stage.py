@@ -30,6 +30,10 @@ SETTINGS = {
 """Short enough to see the end of every patience; all else is as people have it."""
 
 
+COMMITS = {"claim": b"ingestion.run.started", "commit": b"ingestion.job.succeeded"}
+"""The event by which the transaction is known."""
+
+
 @dataclass(slots=True)
 class Lines:
     """The three lines of one place, each through a proxy."""
@@ -85,6 +89,14 @@ class Stage:
             more |= {"DATABASE_URL": database, "S3_ENDPOINT": lines.s3.endpoint}
         return replace(template, home=home, tag=tag, url=f"{url}?{tag}", more={**template.more, **more})
 
+    def folder(self, **more: str) -> Place:
+        """A place on SQLite and a folder, set up."""
+        place = replace(self.place(), server=None)
+        place = replace(place, more={**place.more, **more})
+        done = self.parent.run(place, "init")
+        assert done.code == 0, str(done)
+        return place
+
     def submit(self, place: Place, urls: Sequence[str]) -> list[str]:
         """Submit them all at once; their jobs in order."""
         done = self.parent.run(place, "submit", *urls)
@@ -95,18 +107,19 @@ class Stage:
 class Cue:
     """Strikes when the run comes to a phase, as told by what it sends to PostgreSQL.
 
-    A watch for the line to PostgreSQL. ``commit`` is the instant at which the COMMIT of the success is sent;
-    the other phases begin when they are about to be recorded or, ``once_recorded``, with what is sent next.
+    A watch for the line to PostgreSQL. ``claim`` and ``commit`` are the instants at which the COMMIT of the
+    claim and of the success are sent; the other phases begin when they are about to be recorded or,
+    ``once_recorded``, with what is sent next.
     """
 
     def __init__(
         self, phase: str, strike: Callable[[], Fault | None], *, once_recorded: bool = False
     ) -> None:
         self._words = (b"ingestion.phase.started", f'"phase": "{phase}"'.encode())
-        if phase == "commit":
-            self._words = (b"ingestion.job.succeeded",)
+        if phase in COMMITS:
+            self._words = (COMMITS[phase],)
         self._strike = strike
-        self._commit, self._after = phase == "commit", once_recorded
+        self._commit, self._after = phase in COMMITS, once_recorded
         self._lock = threading.Lock()
         self._steps = 0
         self.struck = False
