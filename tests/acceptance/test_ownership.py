@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.hooks import Link, real_time_ffmpeg
+from tests.acceptance.hooks import held_publish, real_time_ffmpeg
 from tests.acceptance.worlds import wait_until
+from tests.services.fault_proxy import FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ class Stage:
     """Two worlds, a link to the store, a slow ffmpeg, and a source that is slow on demand."""
 
     def __init__(
-        self, worlds: dict[str, World], link: Link, ffmpeg: Path, server: SourceServer, samples: Samples
+        self, worlds: dict[str, World], link: FaultProxy, ffmpeg: Path, server: SourceServer, samples: Samples
     ) -> None:
         self.worlds = worlds
         self.link = link
@@ -60,12 +61,12 @@ class Stage:
             env["INGESTCTL_FFMPEG"] = str(self.ffmpeg)
         if world.is_s3:
             env["S3_ENDPOINT"] = self.link.endpoint
-        self.link.held.clear()
-        self.link.hold = hold.partition("-")[2] or None
+        kept = {"storing-before": "stall", "storing-after": "mute"}.get(hold)
+        held = held_publish(self.link, kept) if kept else None
         worker = world.start("run", "--job-id", job_id, "--output", "json", env=env)
         world.wait_for_phase(worker, job_id, hold.partition("-")[0])
-        if self.link.hold:
-            assert self.link.held.wait(20)
+        if held:
+            assert held.wait(20)
         elif hold == "downloading":
             scratch = world.home / "scratch"
             wait_until(lambda: any(scratch.glob("run-*/[!.]*")), 20, "no download began")
@@ -75,7 +76,7 @@ class Stage:
 
     def free(self) -> None:
         self.server.rules.clear()
-        self.link.hold = None
+        self.link.watch = lambda _: None
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def _stage(
     samples: Samples,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stage]:
-    link = Link(s3_server.endpoint)
+    link = FaultProxy(s3_server.port)
     worlds = {kind: new_world(kind) for kind in ("sqlite", "postgres")}
     ffmpeg = real_time_ffmpeg(tmp_path_factory.mktemp("tools") / "slow")
     yield Stage(worlds, link, ffmpeg, _source_server, samples)

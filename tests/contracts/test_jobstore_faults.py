@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sqlite3
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from ingestctl.domain.errors import (
 )
 from ingestctl.domain.job import Phase
 from tests.contracts.jobstore_world import World, new_job
+from tests.services.fault_proxy import Fault, FaultProxy, nth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,75 +40,39 @@ def world(postgres: PostgresServer) -> Iterator[World]:
     made.close()
 
 
-class Proxy:
-    """Stands before the server; armed, it cuts the line at the next COMMIT, before or after passing it on."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.cut: str | None = None
-        self._muted = False
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._target))
-                threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
-                threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
-
-    def _pump(self, source: socket.socket, target: socket.socket, upwards: bool) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if upwards and self.cut and b"COMMIT" in data:
-                    passed_on, self.cut = self.cut == "reply", None
-                    if passed_on:
-                        self._muted = True
-                        target.sendall(data)
-                        time.sleep(0.2)  # the server commits; nobody hears of it
-                    break
-                if upwards or not self._muted:
-                    target.sendall(data)
-        self._muted = False
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._listener.close()
-
-
 @pytest.fixture
-def proxied(postgres: PostgresServer) -> Iterator[tuple[World, Proxy]]:
-    proxy = Proxy(postgres.port)
+def proxied(postgres: PostgresServer) -> Iterator[tuple[World, FaultProxy]]:
+    proxy = FaultProxy(postgres.port)
     made = World(postgres.create_database().replace(f":{postgres.port}/", f":{proxy.port}/"))
     yield made, proxy
     made.close()
     proxy.close()
 
 
-def test_a_lost_reply_to_commit_is_recognised_as_success(proxied: tuple[World, Proxy]) -> None:
+def test_a_lost_reply_to_commit_is_recognised_as_success(proxied: tuple[World, FaultProxy]) -> None:
     world, proxy = proxied
-    proxy.cut = "reply"
+
+    def lose() -> None:
+        proxy.watch = nth(1, b"COMMIT", fault=Fault("drop"))
+
+    lose()
     assert world.store.submit(new_job("a")).created
-    proxy.cut = "reply"
+    lose()
     lease = world.claim("a").lease
-    proxy.cut = "reply"
+    lose()
     world.store.heartbeat(lease)
-    proxy.cut = "reply"
+    lose()
     world.store.enter_phase(lease, Phase.STORING)
-    proxy.cut = "reply"
+    lose()
     world.store.fail(lease, RunError("internal", "x"))
-    assert proxy.cut is None
+    assert proxy.strikes == 5
     assert world.events("a") == ["job.submitted", "run.started", "phase.started", "job.failed"]
 
 
-def test_a_commit_that_never_arrived_is_not_taken_for_success(proxied: tuple[World, Proxy]) -> None:
+def test_a_commit_that_never_arrived_is_not_taken_for_success(proxied: tuple[World, FaultProxy]) -> None:
     world, proxy = proxied
     world.submit("a")
-    proxy.cut = "before"
+    proxy.watch = nth(1, b"COMMIT", fault=Fault("reset"))
     with pytest.raises(DatabaseUnavailable):
         world.claim("a")
     assert world.events("a") == ["job.submitted"]

@@ -6,6 +6,7 @@ import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +22,10 @@ from ingestctl.domain.errors import (
     UploadLost,
 )
 from ingestctl.domain.stop import Stop
+from ingestctl.pipeline.upload import put_file
 from ingestctl.storage.base import UploadRequest
-from ingestctl.storage.open import open_storage, put_file
+from ingestctl.storage.open import open_storage
+from ingestctl.storage.probe import PREFIX
 from ingestctl.storage.s3_client import S3Options
 
 if TYPE_CHECKING:
@@ -275,6 +278,19 @@ def test_check_finds_a_good_bucket_good_and_leaves_nothing(case: Case) -> None:
     assert case.unfinished() == []
 
 
+def test_check_removes_what_killed_checks_have_left(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    case.put(f"{PREFIX}dead", b"probe")
+    case.put("videos/not-a-probe.mp4", b"probe")
+    case.storage.begin(UploadRequest(case.ref(f"{PREFIX}dying"), "x/y")).append(b"probe")
+    case.storage.check(case.bucket)  # they are young: a check may be at them
+    assert len(list(case.storage.list_objects(case.bucket))) == 2
+    assert case.unfinished() == [f"{PREFIX}dying"]
+    monkeypatch.setattr("ingestctl.storage.probe.STALE", timedelta(seconds=-60))
+    assert all(f.ok for f in case.storage.check(case.bucket))
+    assert [i.ref.key for i in case.storage.list_objects(case.bucket)] == ["videos/not-a-probe.mp4"]
+    assert case.unfinished() == []
+
+
 def test_a_presigned_url_reads_the_object_with_a_plain_client(case: Case) -> None:
     case.put("a b/ü%.mp4", b"presigned")
     url = case.storage.presign(case.ref("a b/ü%.mp4"), expires_s=60)
@@ -286,14 +302,15 @@ def test_put_file_streams_reports_and_stops(case: Case, tmp_path: Path) -> None:
     path = tmp_path / "source.bin"
     path.write_bytes(b"ab" * (2 * MIB))
     seen: list[int] = []
-    info = put_file(case.storage, UploadRequest(case.ref("f"), "x/y"), path, Stop(), seen.append)
+    request = UploadRequest(case.ref("f"), "x/y")
+    info = put_file(case.storage, request, path, Stop(), lambda done, _: seen.append(done))
     assert info.size_bytes == seen[-1] == 4 * MIB
     assert seen == sorted(seen)
 
     stop = Stop()
     request = UploadRequest(case.ref("g"), "x/y")
     with pytest.raises(Interrupted):
-        put_file(case.storage, request, path, stop, lambda _: stop.ask(Interrupted("stop")))
+        put_file(case.storage, request, path, stop, lambda *_: stop.ask(Interrupted("stop")))
     assert case.storage.stat(case.ref("g")) is None
     assert case.unfinished() == []
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -23,77 +20,21 @@ from ingestctl.domain.errors import (
 from ingestctl.storage.base import UploadRequest
 from ingestctl.storage.s3 import S3Storage
 from ingestctl.storage.s3_client import S3Options
+from tests.services.fault_proxy import Fault, FaultProxy, nth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ingestctl.storage.base import ObjectInfo
+    from tests.services.fault_proxy import Kind
     from tests.services.s3 import S3Server
 
 MIB = 1024 * 1024
 
 
-class Proxy:
-    """A TCP proxy before the server. ``watch`` sees each request's first bytes and picks its reply's fault.
-
-    ``cut``: the reply is swallowed and the connection closed. ``stall``: swallowed, connection kept.
-    A number: closed after that many bytes of the reply. None: passed on.
-    """
-
-    def __init__(self, endpoint: str) -> None:
-        host, port = endpoint.removeprefix("http://").split(":")
-        self._target = (host, int(port))
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.watch: Callable[[bytes], str | int | None] = lambda _: None
-        self._open: list[socket.socket] = [self._listener]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        for sock in self._open:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
-                self._open += [client, server]
-                fault: list[str | int | None] = [None]
-                threading.Thread(target=self._requests, args=(client, server, fault), daemon=True).start()
-                threading.Thread(target=self._replies, args=(server, client, fault), daemon=True).start()
-
-    def _requests(self, client: socket.socket, server: socket.socket, fault: list[Any]) -> None:
-        with contextlib.suppress(OSError):
-            while data := client.recv(65536):
-                if data.split(b" ", 1)[0] in (b"GET", b"PUT", b"POST", b"HEAD", b"DELETE"):
-                    fault[0] = self.watch(data)
-                server.sendall(data)
-            server.close()
-
-    def _replies(self, server: socket.socket, client: socket.socket, fault: list[Any]) -> None:
-        with contextlib.suppress(OSError):
-            while data := server.recv(65536):
-                if data.startswith(b"HTTP/1.1 100"):
-                    client.sendall(data)
-                elif fault[0] == "cut":
-                    break
-                elif isinstance(fault[0], int):
-                    client.sendall(data[: fault[0]])
-                    fault[0] -= min(fault[0], len(data))
-                    if not fault[0]:
-                        break
-                elif fault[0] is None:
-                    client.sendall(data)
-            client.shutdown(socket.SHUT_RDWR)
-            client.close()
-
-
 @pytest.fixture
-def proxy(s3_server: S3Server) -> Iterator[Proxy]:
-    made = Proxy(s3_server.endpoint)
+def proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
+    made = FaultProxy(s3_server.port)
     yield made
     made.close()
 
@@ -179,60 +120,14 @@ def test_read_only_credentials_read_and_no_more(s3_server: S3Server, s3_bucket: 
     assert [f.id for f in storage.check(s3_bucket) if not f.ok] == ["write-read-delete"]
 
 
-def test_a_server_that_is_down_and_comes_back(s3_bucket: str, s3_server: S3Server) -> None:
-    ref = ObjectRef(s3_bucket, "k")
-    storage = storage_of(s3_server)
-    session = storage.begin(UploadRequest(ref, "x/y"))
-    session.append(b"before")
-    s3_server.stop()
-    try:
-        began = time.monotonic()
-        for call in (
-            lambda: storage.stat(ref),
-            session.publish,
-            lambda: storage.begin(UploadRequest(ref, "x/y")),
-        ):
-            with pytest.raises(StorageUnavailable) as caught:
-                call()
-            assert caught.value.retryable == "yes"
-        assert time.monotonic() - began < 15
-    finally:
-        s3_server.start()
-    session.abort()
-    assert put(storage, ref, b"after").size_bytes == 5
-    assert list(storage.unfinished(s3_bucket)) == []
-
-
 @pytest.mark.parametrize("endpoint", ["nonsense", "http://", "ftp://x y"])
 def test_an_endpoint_that_is_none(s3_server: S3Server, endpoint: str) -> None:
     with pytest.raises(ConfigurationError, match="endpoint"):
         storage_of(s3_server, endpoint_url=endpoint).stat(ObjectRef("bucket", "k"))
 
 
-@pytest.mark.parametrize("fault", ["cut", "stall"])
-@pytest.mark.parametrize("times", [1, 99])
-def test_a_lost_reply_to_our_own_publish_is_success(
-    s3_server: S3Server, s3_bucket: str, proxy: Proxy, fault: str, times: int
-) -> None:
-    lost = 0
-
-    def watch(request: bytes) -> str | None:
-        nonlocal lost
-        if request.startswith(b"POST") and b"uploadId=" in request and lost < times:
-            lost += 1
-            return fault
-        return None
-
-    proxy.watch = watch
-    ref = ObjectRef(s3_bucket, "k")
-    info = put(storage_of(s3_server, endpoint_url=proxy.endpoint), ref)
-    assert lost >= 1
-    assert info == storage_of(s3_server).stat(ref)
-    assert list(storage_of(s3_server).unfinished(s3_bucket)) == []
-
-
 def test_a_lost_reply_does_not_hide_that_another_won(
-    s3_server: S3Server, s3_bucket: str, proxy: Proxy
+    s3_server: S3Server, s3_bucket: str, proxy: FaultProxy
 ) -> None:
     ref = ObjectRef(s3_bucket, "k")
     direct = storage_of(s3_server)
@@ -241,10 +136,10 @@ def test_a_lost_reply_does_not_hide_that_another_won(
     session.finish_parts()
     raced = []
 
-    def watch(request: bytes) -> str | None:
+    def watch(request: bytes) -> Fault | None:
         if request.startswith(b"POST") and not raced:  # after our HEAD found the key empty
             raced.append(put(direct, ref, b"theirs"))
-            return "cut"
+            return Fault("drop")
         return None
 
     proxy.watch = watch
@@ -267,29 +162,24 @@ def test_an_aborted_session_whose_key_stays_empty_is_lost(s3_server: S3Server, s
     assert storage.stat(ObjectRef(s3_bucket, "k")) is None
 
 
-def test_a_body_cut_again_and_again_is_resumed(s3_server: S3Server, s3_bucket: str, proxy: Proxy) -> None:
+def test_a_body_cut_again_and_again_is_resumed(
+    s3_server: S3Server, s3_bucket: str, proxy: FaultProxy
+) -> None:
     ref = ObjectRef(s3_bucket, "k")
     data = bytes(range(256)) * 4096 * 6
     put(storage_of(s3_server), ref, data)
-    cuts = 0
-
-    def watch(request: bytes) -> int | None:
-        nonlocal cuts
-        if request.startswith(b"GET") and cuts < 3:
-            cuts += 1
-            return 2 * MIB
-        return None
-
-    proxy.watch = watch
+    proxy.watch = nth(1, b"GET ", fault=Fault("cut", 2 * MIB), times=3)
     with storage_of(s3_server, endpoint_url=proxy.endpoint).read(ref, start=5) as chunks:
         assert b"".join(chunks) == data[5:]
-    assert cuts == 3
+    assert proxy.strikes == 3
 
 
-def test_a_body_that_never_ends_whole_is_an_error(s3_server: S3Server, s3_bucket: str, proxy: Proxy) -> None:
+def test_a_body_that_never_ends_whole_is_an_error(
+    s3_server: S3Server, s3_bucket: str, proxy: FaultProxy
+) -> None:
     ref = ObjectRef(s3_bucket, "k")
     put(storage_of(s3_server), ref, b"x" * 8 * MIB)
-    proxy.watch = lambda request: 100_000 if request.startswith(b"GET") else None
+    proxy.watch = lambda request: Fault("cut", 100_000) if request.startswith(b"GET") else None
     began = time.monotonic()
     with (
         storage_of(s3_server, endpoint_url=proxy.endpoint).read(ref) as chunks,
@@ -300,12 +190,12 @@ def test_a_body_that_never_ends_whole_is_an_error(s3_server: S3Server, s3_bucket
 
 
 def test_an_object_replaced_between_two_halves_is_not_glued(
-    s3_server: S3Server, s3_bucket: str, proxy: Proxy
+    s3_server: S3Server, s3_bucket: str, proxy: FaultProxy
 ) -> None:
     ref = ObjectRef(s3_bucket, "k")
     direct = storage_of(s3_server)
     info = put(direct, ref, b"a" * 8 * MIB)
-    proxy.watch = lambda request: 2 * MIB if request.startswith(b"GET") else None
+    proxy.watch = lambda request: Fault("cut", 2 * MIB) if request.startswith(b"GET") else None
     with storage_of(s3_server, endpoint_url=proxy.endpoint).read(ref) as chunks:
         next(chunks)
         direct.delete(ref, if_match=info.etag)
@@ -314,12 +204,12 @@ def test_an_object_replaced_between_two_halves_is_not_glued(
             list(chunks)
 
 
-@pytest.mark.parametrize("fault", ["cut", "stall"])
+@pytest.mark.parametrize("kind", ["drop", "mute"])
 def test_parts_that_never_arrive_fail_in_time(
-    s3_server: S3Server, s3_bucket: str, proxy: Proxy, fault: str
+    s3_server: S3Server, s3_bucket: str, proxy: FaultProxy, kind: Kind
 ) -> None:
     ref = ObjectRef(s3_bucket, "k")
-    proxy.watch = lambda request: fault if request.startswith(b"PUT") else None
+    proxy.watch = lambda request: Fault(kind) if request.startswith(b"PUT") else None
     storage = storage_of(s3_server, endpoint_url=proxy.endpoint, read_timeout_s=1.0)
     session = storage.begin(UploadRequest(ref, "x/y"))
     began = time.monotonic()

@@ -59,6 +59,8 @@ class Actor:
         prepare: Callable[[], None] | None = None,
     ) -> None:
         self._out = home.parent / f"{home.name}-{os.getpid()}-{time.monotonic_ns()}"
+        self._status: int | None = None
+        self._until = float("inf")
         self.pid = os.fork()
         if self.pid == 0:
             _become(self._out, env)
@@ -78,29 +80,37 @@ class Actor:
         _, status = os.waitpid(self.pid, os.WUNTRACED)
         if os.WIFSTOPPED(status):
             return True
-        self._status: int | None = status
+        self._status = status
         return False
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
+    def limit(self, seconds: float) -> None:
+        """Give it so long from now. One that does not end in time is killed and told by ``-SIGALRM``."""
+        self._until = time.monotonic() + seconds
+
     def wait(self, timeout: float = 60.0) -> Ended:
-        """Its end. One that does not end in time is killed and told by ``-SIGALRM``."""
-        status = getattr(self, "_status", None)
-        deadline = time.monotonic() + timeout
+        """Its end, within the time limit that begins now."""
+        self.limit(timeout)
         pause = 0.002
-        while status is None:
+        while (ended := self.poll()) is None:
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.05)
+        return ended
+
+    def poll(self) -> Ended | None:
+        """Its end if it has ended, by itself or because its time is over."""
+        if self._status is None:
             pid, found = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                status = found
-            elif time.monotonic() > deadline:
-                os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
-                return self._ended(-signal.SIGALRM)
-            else:
-                time.sleep(pause)
-                pause = min(pause * 1.5, 0.05)
-        return self._ended(os.waitstatus_to_exitcode(status))
+            self._status = found if pid else None
+        if self._status is not None:
+            return self._ended(os.waitstatus_to_exitcode(self._status))
+        if time.monotonic() < self._until:
+            return None
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        return self._ended(-signal.SIGALRM)
 
     def _ended(self, code: int) -> Ended:
         texts = []

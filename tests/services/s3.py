@@ -48,8 +48,16 @@ class S3Server:
     readonly_secret: str = field(repr=False)
     _supervisor: subprocess.Popen[str] = field(repr=False)
 
+    @property
+    def port(self) -> int:
+        return int(self.endpoint.rpartition(":")[2])
+
     def stop(self) -> None:
         self._tell("stop")
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed, nobody is told."""
+        self._tell("kill")
 
     def start(self) -> None:
         self._tell("start")
@@ -175,6 +183,9 @@ class Supervisor:
             for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 path.unlink(missing_ok=True)
 
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
     def remove(self) -> None:
         self.stop(signal.SIGKILL)  # the objects go too: nothing to flush, and SIGTERM takes seconds
         shutil.rmtree(self.base, ignore_errors=True)
@@ -271,7 +282,7 @@ def _obey(supervisor: Supervisor) -> None:
         word = line.strip()
         if word == "end":
             return
-        {"stop": supervisor.stop, "start": supervisor.start}[word]()
+        {"stop": supervisor.stop, "kill": supervisor.kill, "start": supervisor.start}[word]()
         _say(done=word)
 
 

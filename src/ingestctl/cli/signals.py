@@ -20,12 +20,14 @@ T = TypeVar("T")
 GRACE_S = 6.0
 """Seconds a run has to wind down after it was asked to stop, before it is abandoned (exit is due in 10 s)."""
 
+REQUEUED = "the job is back in the queue"
+
 
 class SignalInterrupted(Interrupted):
     """Asked to stop by a signal; ``number`` is the signal's."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}; the job is back in the queue")
+    def __init__(self, number: int, left: str) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}; {left}")
         self.number = number
 
     @property
@@ -34,11 +36,12 @@ class SignalInterrupted(Interrupted):
         return Exit.SIGINT if self.number == signal.SIGINT else Exit.SIGTERM
 
 
-def run_stoppable(work: Callable[[], T], stop: Stop, abandon: Callable[[str], None]) -> T:
+def run_stoppable(work: Callable[[], T], stop: Stop, abandon: Callable[[str], None], *, left: str) -> T:
     """Run ``work`` on a thread of its own while this, the main thread, listens to signals.
 
-    A signal asks ``stop``; if the work has not ended within the grace time (a thread may hang in a
-    network call), ``abandon`` gives the jobs back and the process exits without it.
+    ``left`` says how a signal leaves what this command was at. A signal asks ``stop``; if the work has not
+    ended within the grace time (a thread may hang in a network call), ``abandon`` gives the jobs back and
+    the process exits without it.
     """
     results: list[T] = []
     failures: list[BaseException] = []
@@ -51,7 +54,7 @@ def run_stoppable(work: Callable[[], T], stop: Stop, abandon: Callable[[str], No
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         # Not from the handler itself: callbacks take locks that the main thread may hold.
-        threading.Thread(target=stop.ask, args=[SignalInterrupted(number)], daemon=True).start()
+        threading.Thread(target=stop.ask, args=[SignalInterrupted(number, left)], daemon=True).start()
 
     previous = {n: signal.signal(n, on_signal) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     thread = threading.Thread(target=body, name="worker", daemon=True)

@@ -271,7 +271,10 @@ class JobStore(Protocol):
         run_metadata: Mapping[str, Any] | None = None,
     ) -> None:
         """Commit success: video row (facts, storage_bucket, storage_key, storage_ref), artifact rows as
-        ``stored``, run and job ``succeeded``, phase NULL, events, and the hand-off job. All or nothing."""
+        ``stored``, run and job ``succeeded``, phase NULL, events, and the hand-off job. All or nothing.
+
+        Nothing is written, and nothing raised, if this attempt has that end already: so it may be called
+        again where an answer was lost. The same holds for :meth:`fail` and :meth:`release`."""
         ...
 
     def fail(

@@ -128,6 +128,8 @@ class OwnerWrites:
     ) -> None:
         def work(connection: Connection) -> None:
             job = _end_run(connection, lease, run_metadata, status="succeeded")
+            if job is None:
+                return
             _update_video(connection, lease, facts, storage_ref)
             for artifact in artifacts:
                 _store_artifact(connection, lease, artifact)
@@ -149,7 +151,7 @@ class OwnerWrites:
         run_metadata: Mapping[str, Any] | None = None,
     ) -> None:
         def work(connection: Connection) -> None:
-            _end_run(
+            ended_run = _end_run(
                 connection,
                 lease,
                 run_metadata,
@@ -158,6 +160,8 @@ class OwnerWrites:
                 error_message=error.message,
                 error_details=dict(error.details),
             )
+            if ended_run is None:
+                return
             _end_job(connection, lease, Status.FAILED, error.message)
             payload: dict[str, Any] = {"code": error.code, "message": error.message}
             if ended is not None:
@@ -169,7 +173,8 @@ class OwnerWrites:
     def release(self, lease: Lease, *, reason: str) -> None:
         def work(connection: Connection) -> None:
             ended = {"status": "canceled", "error_code": "interrupted", "error_message": reason}
-            _end_run(connection, lease, None, **ended)
+            if _end_run(connection, lease, None, **ended) is None:
+                return
             set_job(
                 connection, lease.job_id, status=Status.QUEUED.value, ingestion_phase=None, started_at=None
             )
@@ -193,6 +198,9 @@ _LOCK_JOB = (
     .with_for_update(key_share=True)
 )
 _TOUCH_RUN = job_runs.update().where(*_MINE).values(updated_at=now())
+_END_OF_RUN = sa.select(job_runs.c.status, job_runs.c.error_code, job_runs.c.error_message).where(
+    job_runs.c.id == sa.bindparam("my_run")
+)
 _STATUS_OF_LIVE = (
     sa.select(jobs.c.status).join(job_runs, job_runs.c.job_id == jobs.c.id).where(*_MINE, attempt_is_live())
 )
@@ -221,10 +229,20 @@ def _lost(lease: Lease) -> LostAuthority:
 
 def _end_run(
     connection: Connection, lease: Lease, metadata: Mapping[str, Any] | None, **values: Any
-) -> RowMapping:
+) -> RowMapping | None:
+    """End the attempt under the fence; None if it has this very end already.
+
+    Then an earlier call wrote it, and the reply to its COMMIT was lost for longer than anyone waited.
+    """
     if metadata is not None:
         values["metadata"] = dict(metadata)
-    return _fence(connection, lease, finished_at=now(), lease_expires_at=now(), **values)
+    try:
+        return _fence(connection, lease, finished_at=now(), lease_expires_at=now(), **values)
+    except LostAuthority:
+        there = connection.execute(_END_OF_RUN, {"my_run": lease.run_id}).mappings().one_or_none()
+        if there is None or any(there[name] != values.get(name) for name in there):
+            raise
+        return None
 
 
 # --- what transitions are made of -------------------------------------------------------------

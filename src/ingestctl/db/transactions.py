@@ -76,9 +76,10 @@ class Database:
                 return self._once(work, read_only=read_only)
             except _CommitDoubt as doubt:
                 if doubt.event_id is not None:
-                    if self._has_event(doubt.event_id):
+                    happened = self._has_event(doubt.event_id)
+                    if happened:
                         return doubt.result  # type: ignore[no-any-return]
-                    raise self._unknown(doubt) from doubt.error
+                    raise self._unknown(doubt, looked=happened is not None) from doubt.error
                 if last:
                     raise translate(doubt.error, self.url) from doubt.error
             except exc.SQLAlchemyError as error:
@@ -105,23 +106,27 @@ class Database:
                     raise
             return result
 
-    def _has_event(self, event_id: str) -> bool:
-        """Whether the event is there. Waits a little: our COMMIT may still be under way in the server."""
+    def _has_event(self, event_id: str) -> bool | None:
+        """Whether the event is there; None if nobody could be asked.
+
+        Waits a little: our COMMIT may still be under way in the server.
+        """
+        found: bool | None = None
         until = time.monotonic() + COMMIT_DOUBT_S
         question = sa.select(job_events.c.id).where(job_events.c.id == event_id)
         while True:
             try:
-                if self.read(lambda c: c.scalar(question)) is not None:
-                    return True
+                found = self.read(lambda c: c.scalar(question)) is not None
             except DatabaseUnavailable:
-                pass
-            if time.monotonic() > until:
-                return False
+                found = None
+            if found or time.monotonic() > until:
+                return found
             time.sleep(0.2)
 
-    def _unknown(self, doubt: _CommitDoubt) -> DatabaseUnavailable:
+    def _unknown(self, doubt: _CommitDoubt, *, looked: bool) -> DatabaseUnavailable:
+        then = "the change is not there" if looked else "whether it was made could not be found out"
         return DatabaseUnavailable(
-            f"the connection to {self.url} broke during a commit, and the change is not there",
+            f"the connection to {self.url} broke during a commit, and {then}",
             hint="Run the same command again: it finds out what was done and continues from there.",
             evidence=str(doubt)[:300],
         )

@@ -149,8 +149,20 @@ class LostAuthority(IngestError):
     default_hint = "Another worker owns the job now; see `ingestctl inspect JOB`."
 
 
+class LeaseUnrenewed(LostAuthority):
+    """The database did not answer for so long that the lease may run out: nothing more is written.
+
+    Nobody is known to have taken the job over; whoever runs it next, when the lease is over, does.
+    """
+
+    code = "lease_unrenewed"
+    exit_code = Exit.UNAVAILABLE
+    default_cause = "database_error"
+    default_hint = "Check that the database is up and reachable: `ingestctl doctor`."
+
+
 class Interrupted(IngestError):
-    """A signal asked this process to stop (SIGINT or SIGTERM); the job was put back in the queue."""
+    """A signal asked this process to stop (SIGINT or SIGTERM)."""
 
     code = "interrupted"
     exit_code = Exit.SIGTERM

@@ -21,7 +21,8 @@ _STATUS = re.compile(r"HTTP Error (\d{3})")
 _TRUNCATED = re.compile(r"bytes read(?:, \d+ more expected)?|Connection broken|IncompleteRead|Read timed out")
 _NO_SUCH_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _NOT_A_SOURCE = ("is not a valid URL", "Unsupported URL", "No suitable extractor")
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_WORDS = tuple(f"[Errno {number}]" for number in _FULL)
 
 
 def explain(
@@ -40,7 +41,8 @@ def explain(
     if ours is not None:
         return ours
     text = _evidence(error, said)
-    if any(isinstance(x, OSError) and x.errno in _FULL for x in links) or "No space left on device" in text:
+    full = any(isinstance(x, OSError) and x.errno in _FULL for x in links)
+    if full or any(words in text for words in (*_FULL_WORDS, "No space left on device")):
         return ScratchFull("The scratch disk filled up during the download", evidence=text)
     http = next((link.status for link in links if isinstance(link, HTTPError)), None)
     if http is None and (words := _STATUS.search(text)):

@@ -20,7 +20,7 @@ from ingestctl.domain.errors import (
 )
 from ingestctl.domain.source import Buckets, Source, SourceKind, new_payload, source_of_url
 from ingestctl.domain.stop import Stop
-from ingestctl.pipeline.upload import Upload, sha256_of
+from ingestctl.pipeline.upload import put_file, sha256_of
 from ingestctl.storage.base import UploadRequest
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ class Submitter:
         if there is None:
             request = UploadRequest(ref, "application/octet-stream", {"ingest-sha256": digest})
             try:
-                with Upload(self.storage, request, stop) as upload:
-                    upload.append_file(path)
-                    there = upload.publish()
+                there = put_file(self.storage, request, path, stop)
             except (ObjectExists, UploadLost):  # somebody stored the same bytes meanwhile
                 there = self.storage.stat(ref)
         if there is None or there.size_bytes != size:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingestctl.db.base import HandOff, VideoFacts
 from ingestctl.domain.artifact import (
@@ -21,7 +21,7 @@ from ingestctl.domain.artifact import (
     ObjectRef,
     storage_ref,
 )
-from ingestctl.domain.errors import Conflict, NoAudioStream, NoVideoStream
+from ingestctl.domain.errors import Conflict, IngestError, NoAudioStream, NoVideoStream
 from ingestctl.domain.job import Phase
 from ingestctl.domain.source import IngestSpec, parse_payload
 from ingestctl.pipeline import facts as source_facts
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from ingestctl.pipeline.journal import Journal
     from ingestctl.pipeline.ownership import Ownership
     from ingestctl.pipeline.services import Services
+
+T = TypeVar("T")
 
 SAME_LENGTH_S = 0.5
 """How far the lengths of a kept audio and a newly fetched original may differ and still belong together."""
@@ -130,8 +132,8 @@ class Attempt:
         self._phase_bytes = max(self._phase_bytes, done)
         self._services.observer.bytes_moved(self._lease.job_id, done, total)
 
-    def _db(self, write: Callable[[], None]) -> None:
-        self._services.patient_write(write, self._stop)
+    def _db(self, call: Callable[[], T]) -> T:
+        return self._services.patient(call, self._stop)
 
     def _note(self, event: str, **fields: object) -> None:
         self._services.observer.note(self._lease.job_id, self._lease.run_id, event, **fields)
@@ -140,13 +142,13 @@ class Attempt:
         """What earlier attempts learned of the source; reusing their work must lose none of it."""
         if self._lease.attempt == 1:
             return {}
-        return dict(captured_source(self._services.store.events(self._lease.job_id)))
+        return dict(captured_source(self._db(lambda: self._services.store.events(self._lease.job_id))))
 
     # --- evidence
 
     def _evidence(self, spec: IngestSpec) -> tuple[Kept | None, Kept | None]:
         """What is already there and intact. First ends whatever a dead attempt left on its way up."""
-        rows = self._services.store.artifacts(self._claim.video.id)
+        rows = self._db(lambda: self._services.store.artifacts(self._claim.video.id))
         self._recorded = {row.ref: row.sha256 for row in rows}
         storage, kept = self._services.storage, []
         for ref, kind in ((spec.video, Kind.VIDEO), (spec.audio, Kind.AUDIO)):
@@ -162,7 +164,10 @@ class Attempt:
     def _abort_unfinished(self, ref: ObjectRef) -> None:
         # A key is reserved before its upload begins, so only keys with a row can have sessions; and
         # aborting them is what keeps a paused predecessor from publishing after us.
-        self._own.confirm()
+        self._db(self._own.confirm)
+        self._abort_others(ref)
+
+    def _abort_others(self, ref: ObjectRef) -> None:
         for upload in self._services.storage.unfinished(ref.bucket, ref.key):
             if upload.ref == ref and self._services.storage.abort(upload):
                 self._note("upload_aborted", object=str(ref), upload_id=upload.upload_id)
@@ -265,8 +270,12 @@ class Attempt:
                 self._lease, ref, size_bytes=size, sha256=digest, content_type=content_type
             )
         )
-        self._own.confirm()
+        self._db(self._own.confirm)
         info = upload.publish()
+        with suppress(IngestError):
+            # The object is there, so no other upload of it has a use: one may have been begun by a request
+            # whose reply was lost.
+            self._abort_others(ref)
         if info.size_bytes != size:
             raise Conflict(f"{ref} was published with {size} bytes and the store shows {info.size_bytes}")
         self._phase_bytes += size

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
-from ingestctl.domain.errors import IngestError, LostAuthority
+from ingestctl.domain.errors import IngestError, LeaseUnrenewed, LostAuthority
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -47,7 +47,8 @@ class Ownership:
         self._stop = stop
         self._every_s = every_s
         self._give_up_s = lease.seconds * GIVE_UP_SHARE
-        self._renewed_at = claimed_at
+        self._renewed_at = self._asked_at = self._awake_at = claimed_at
+        self._failure: IngestError | None = None
         self._done = threading.Event()
         self._threads = [
             threading.Thread(target=self._beat, name="heartbeat", daemon=True),
@@ -83,27 +84,33 @@ class Ownership:
         return self._renewed_at + self._give_up_s - time.monotonic()
 
     def _too_old(self) -> LostAuthority:
-        return LostAuthority(
+        message = (
             f"job {self._lease.job_id}: attempt {self._lease.attempt} could not renew its lease for "
-            f"{self._give_up_s:.0f} s and stopped",
-            job_id=self._lease.job_id,
+            f"{self._give_up_s:.0f} s and stopped"
         )
+        # Asked in vain while awake, the database is what is missing; a process that was paused never asked.
+        if self._failure or self._renewed_at < self._asked_at < self._awake_at:
+            evidence = (self._failure.evidence or self._failure.message) if self._failure else None
+            return LeaseUnrenewed(message, job_id=self._lease.job_id, evidence=evidence)
+        return LostAuthority(message, job_id=self._lease.job_id)
 
     def _beat(self) -> None:
         while not self._done.wait(self._every_s):
-            asked_at = time.monotonic()
+            self._asked_at = asked_at = time.monotonic()
             try:
                 self._store.heartbeat(self._lease)
             except LostAuthority as error:
                 if not self._done.is_set():
                     self._stop.ask(error)
                 return
-            except IngestError:
+            except IngestError as error:
+                self._failure = error
                 continue  # the watchdog counts; the next beat may get through
-            self._renewed_at = asked_at
+            self._renewed_at, self._failure = asked_at, None
 
     def _watch(self) -> None:
         while not self._done.wait(max(0.05, min(1.0, self._left()))):
             if self._left() <= 0:
                 self._stop.ask(self._too_old())
                 return
+            self._awake_at = time.monotonic()

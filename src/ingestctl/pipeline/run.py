@@ -17,6 +17,7 @@ from ingestctl.domain.errors import (
     DeadlineExceeded,
     IngestError,
     Interrupted,
+    LeaseUnrenewed,
     LostAuthority,
     NotFound,
     Unexpected,
@@ -31,7 +32,7 @@ from ingestctl.pipeline.evidence import still_there
 from ingestctl.pipeline.journal import Journal
 from ingestctl.pipeline.model import Outcome, RunResult, StoredArtifact
 from ingestctl.pipeline.ownership import Ownership
-from ingestctl.pipeline.scratch import folder_of, scratch_folder, sweep
+from ingestctl.pipeline.scratch import FULL, folder_of, scratch_error, scratch_folder, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -153,9 +154,15 @@ class Pipeline:
         self, lease: Lease, error: Exception, ended: Any, journal: Journal, began: float
     ) -> RunResult:
         """Write down how the attempt ended, if that is still ours to write."""
+        if isinstance(error, OSError) and error.errno in FULL:  # whatever else writes names its own errors
+            error = scratch_error(self._services.options.scratch_root, error)
+        diagnosis = diagnose(error)
+        if isinstance(error, LeaseUnrenewed):
+            return self._result(
+                lease, Status.RUNNING, Outcome.FAILED, began, error=error, diagnosis=diagnosis
+            )
         if isinstance(error, LostAuthority | UploadLost):
             return self._result(lease, Status.RUNNING, Outcome.BUSY, began, error=error)
-        diagnosis = diagnose(error)
         if isinstance(error, IngestError):
             error.job_id = error.job_id or lease.job_id
             error.hint = error.hint.replace(" JOB`", f" {lease.job_id}`")
@@ -183,7 +190,7 @@ class Pipeline:
         """A last write, on a stop of its own: the run's has been asked for already."""
         last = Stop()
         with _deadline(last, SETTLE_S, ""):
-            self._services.patient_write(write, last)
+            self._services.patient(write, last)
 
     def _run_error(self, error: IngestError, diagnosis: Diagnosis) -> RunError:
         redact = self._services.redact

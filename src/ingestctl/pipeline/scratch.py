@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from ingestctl.domain.errors import ScratchFull
+from ingestctl.domain.errors import ConfigurationError, IngestError, ScratchFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "run-"
 _LOCK = ".lock"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def scratch_folder(root: Path, run_id: str, *, min_free_bytes: int) -> Iterator[
     """Give an empty folder for one attempt and remove it afterwards.
 
     Folders of dead processes, of any job, are removed first: their lock died with them.
-    Raises ScratchFull when less than ``min_free_bytes`` are free, or none can be made.
+    Raises ScratchFull when less than ``min_free_bytes`` are free, ConfigurationError when none can be made.
     """
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -92,13 +93,12 @@ def _removed(folder: Path) -> bool:
     return not folder.exists()
 
 
-def scratch_error(root: Path, error: OSError) -> ScratchFull:
+def scratch_error(root: Path, error: OSError) -> IngestError:
     """What an OSError in the scratch folder means: full, or not usable by us."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return ScratchFull(f"scratch folder {root} is full", evidence=str(error))
-    return ScratchFull(
+    return ConfigurationError(
         f"scratch folder {root} cannot be used: {error.strerror}",
         hint="Set INGESTCTL_SCRATCH_DIR to a folder this user can write to.",
         evidence=str(error),
-        cause="configuration",
     )

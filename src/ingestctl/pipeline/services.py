@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DB_PATIENCE_SHARE = 0.5
-"""Share of the lease that one write waits for a database that is away: less than the watchdog's."""
+"""Share of the lease that one call waits for a database that is away: less than the watchdog's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,15 @@ class Services:
     observer: Observer
     redact: Redactor
 
-    def patient_write(self, write: Callable[[], T], stop: Stop) -> T:
-        """Do a database write, waiting out a short absence of the database."""
+    def patient(self, call: Callable[[], T], stop: Stop) -> T:
+        """Make a database call, waiting out a short absence of the database."""
         return Retrying(
             retry=retry_if_exception(lambda e: isinstance(e, DatabaseUnavailable)),
             stop=stop_after_delay(self.options.lease_s * DB_PATIENCE_SHARE),
             wait=wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2),
             sleep=stop.wait,
             reraise=True,
-        )(write)
+        )(call)
 
     def patient_fetch(
         self, fetch: Callable[[], T], stop: Stop, before_retry: Callable[[BaseException, float], None]

@@ -110,6 +110,23 @@ class Upload:
             session.abort()
 
 
+def put_file(
+    storage: Storage,
+    request: UploadRequest,
+    path: Path,
+    stop: Stop,
+    moved: Callable[[int, int | None], None] | None = None,
+) -> ObjectInfo:
+    """Store the finished file at ``path``, create-once; ``moved(done, total)`` as it goes.
+
+    On any error, ``stop`` included, the session is aborted and nothing was published.
+    """
+    with Upload(storage, request, stop) as upload:
+        upload.append_file(path, moved)
+        upload.check()
+        return upload.publish()
+
+
 class Follower:
     """Uploads a file while something else is still appending to it.
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import stat
-import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from ingestctl.storage.local_session import (
     remove_record,
     unfinished_uploads,
 )
+from ingestctl.storage.probe import new_probe, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,10 +189,9 @@ class LocalStorage:
 
     def check(self, bucket: str) -> list[StorageCheck]:
         """See Storage."""
-        ref = ObjectRef(bucket, f".ingestctl/probe-{uuid.uuid4().hex}")
         try:
             self._tree.require_bucket(bucket)
-            probe = self._probe(ref)
+            probe = self._probe(new_probe(bucket))
         except IngestError as error:
             return [
                 StorageCheck("bucket", False, f"{error.message} ({error.evidence or error.code})", error.hint)
@@ -216,6 +215,7 @@ class LocalStorage:
                 once = True
         finally:
             self.delete(ref, if_match=info.etag)
+        sweep(self, ref.bucket, info.modified_at)
         return [
             StorageCheck("write-read-delete", whole, "a probe object was written, read and deleted"),
             StorageCheck("conditional-create", once, "an existing object is never overwritten"),

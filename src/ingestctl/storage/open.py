@@ -1,22 +1,16 @@
-"""From a storage URL to a Storage, and a whole file into it."""
+"""From a storage URL to a Storage."""
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from ingestctl.domain.errors import ConfigurationError, IngestError
+from ingestctl.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ingestctl.domain.stop import Stop
-    from ingestctl.storage.base import ObjectInfo, Storage, UploadRequest
+    from ingestctl.storage.base import Storage
     from ingestctl.storage.s3_client import S3Options
-
-_CHUNK = 1024 * 1024
 
 
 def open_storage(url: str, *, s3: S3Options) -> Storage:
@@ -41,30 +35,3 @@ def open_storage(url: str, *, s3: S3Options) -> Storage:
 def _bad(url: str, fix: str) -> ConfigurationError:
     shown = url.rpartition("@")[2].partition("?")[0][:200]  # neither passwords nor signed queries
     return ConfigurationError(f"the storage URL {shown!r} names no storage: {fix}")
-
-
-def put_file(
-    storage: Storage,
-    request: UploadRequest,
-    path: Path,
-    stop: Stop,
-    progress: Callable[[int], None] | None = None,
-) -> ObjectInfo:
-    """Store the file at ``path``, create-once; ``progress`` is told the bytes appended so far.
-
-    On any error, ``stop`` included, the session is aborted and nothing was published.
-    """
-    session = storage.begin(request)
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                stop.check()
-                session.append(chunk)
-                if progress:
-                    progress(session.size_bytes)
-        stop.check()
-        return session.publish()
-    except BaseException:
-        with contextlib.suppress(IngestError):  # the first error is the one to tell
-            session.abort()
-        raise

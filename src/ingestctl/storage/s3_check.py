@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from ingestctl.domain.artifact import ObjectRef
 from ingestctl.domain.errors import IngestError
 from ingestctl.storage.base import ObjectInfo, StorageCheck, UploadRequest
+from ingestctl.storage.probe import new_probe, sweep
 from ingestctl.storage.s3_client import ClientBox, quoted
 from ingestctl.storage.s3_errors import is_precondition, is_unsupported, s3_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ingestctl.domain.artifact import ObjectRef
     from ingestctl.storage.s3 import S3Storage
 
 MAX_SKEW_S = 300
@@ -36,9 +36,8 @@ def check_bucket(storage: S3Storage, box: ClientBox, bucket: str) -> list[Storag
     except IngestError as error:
         return [_failed("bucket", error)]
     found = [StorageCheck("bucket", True, f"bucket {bucket} exists"), _clock(reply)]
-    probe = ObjectRef(bucket, f".ingestctl/probe-{uuid.uuid4().hex}")
     try:
-        found += _probe(storage, box, probe)
+        found += _probe(storage, box, new_probe(bucket))
     except IngestError as error:
         found.append(_failed("write-read-delete", error))
     return found
@@ -80,6 +79,7 @@ def _probe(storage: S3Storage, box: ClientBox, ref: ObjectRef) -> list[StorageCh
     finally:
         _remove(storage, info)
     gone = storage.stat(ref) is None
+    sweep(storage, ref.bucket, info.modified_at)
     return [
         StorageCheck("write-read-delete", whole and gone, "a probe object was written, read and deleted"),
         _finding("conditional-create", create_once, _NO_CREATE_ONCE),

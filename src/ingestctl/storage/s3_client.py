@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from ingestctl.domain.errors import ConfigurationError
 from ingestctl.storage.base import PART_SIZE, ObjectInfo
+from ingestctl.storage.s3_retry import retry_requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,7 @@ class S3Options:
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 30.0
     max_attempts: int = 4
-    """Tries of one request, the first included. botocore's standard mode; nothing else retries requests."""
+    """Tries of one request, the first included. See :mod:`ingestctl.storage.s3_retry`."""
     part_size: int = PART_SIZE
     concurrency: int = 4
     """Parts of one upload in flight."""
@@ -76,7 +77,7 @@ def _make_client(options: S3Options) -> S3Client:
         signature_version="s3v4",
         connect_timeout=options.connect_timeout_s,
         read_timeout=options.read_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": options.max_attempts},
+        retries={"mode": "standard", "total_max_attempts": 1},  # how often is decided by s3_retry
         max_pool_connections=max(10, 4 * options.concurrency),
         # Checksums are computed here, where the parts are; older servers know no others.
         request_checksum_calculation="when_required",
@@ -96,6 +97,7 @@ def _make_client(options: S3Options) -> S3Client:
     except (ValueError, BotoCoreError) as error:
         message = f"S3 cannot be used with endpoint {safe_url(options)!r} and region {options.region!r}"
         raise ConfigurationError(message, evidence=type(error).__name__) from error
+    retry_requests(client, options.max_attempts)
     return client
 
 

@@ -106,10 +106,15 @@ def s3_errors(what: object) -> Iterator[None]:
 
     try:
         yield
-    except ClientError as error:
-        raise _answered(error, what) from error
-    except (BotoCoreError, HTTPClientError) as error:
-        raise _unanswered(error, what) from error
+    except (ClientError, BotoCoreError, HTTPClientError) as error:
+        raise ours(error, what) from error
+
+
+def ours(error: Exception, what: object) -> IngestError:
+    """Our error for one of botocore's, met in a request about ``what``."""
+    from botocore.exceptions import ClientError
+
+    return _answered(error, what) if isinstance(error, ClientError) else _unanswered(error, what)
 
 
 def _answered(error: Exception, what: object) -> IngestError:

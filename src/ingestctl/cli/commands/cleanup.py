@@ -171,7 +171,8 @@ def command(
         from ingestctl.domain.stop import Stop
 
         stop = Stop()
-        return run_stoppable(lambda: _do(call, asked, stop), stop, lambda _reason: None)
+        left = "the same command finishes what was begun"
+        return run_stoppable(lambda: _do(call, asked, stop), stop, lambda _reason: None, left=left)
 
     execute(ctx, "cleanup", work, output=output, quiet=quiet)
 

@@ -217,10 +217,12 @@ class _Retry:
         return None
 
     def _stoppable(self, work: Any) -> Any:
-        from ingestctl.cli.signals import run_stoppable
+        from ingestctl.cli.signals import REQUEUED, run_stoppable
 
-        abandon = self._pipeline.abandon if self._pipeline else lambda _: None
-        return run_stoppable(work, self._stop, abandon)
+        if self._pipeline:
+            return run_stoppable(work, self._stop, self._pipeline.abandon, left=REQUEUED)
+        left = "jobs that were put back in the queue stay there"
+        return run_stoppable(work, self._stop, lambda _: None, left=left)
 
 
 def _confirm(call: Call, preview: Preview, given: int | None) -> None:

@@ -55,7 +55,7 @@ def command(
     """Choose what to run, run it where signals can stop it, show what came of it."""
 
     def work(call: Call) -> Result:
-        from ingestctl.cli.signals import run_stoppable
+        from ingestctl.cli.signals import REQUEUED, run_stoppable
         from ingestctl.domain.stop import Stop
         from ingestctl.ops.run import run_one, run_pending
 
@@ -76,8 +76,8 @@ def command(
                 )
 
             if pending:
-                return _many_result(run_stoppable(many, stop, pipeline.abandon))
-            return one_result(run_stoppable(one, stop, pipeline.abandon))
+                return _many_result(run_stoppable(many, stop, pipeline.abandon, left=REQUEUED))
+            return one_result(run_stoppable(one, stop, pipeline.abandon, left=REQUEUED))
 
     execute(ctx, "run", work, output=output, quiet=quiet)
 

@@ -118,15 +118,12 @@ def command(
 
 
 def _stoppable(check: Callable[[Stop], Result]) -> Result:
-    from ingestctl.cli.signals import SignalInterrupted, run_stoppable
+    from ingestctl.cli.signals import run_stoppable
     from ingestctl.domain.stop import Stop
 
     stop = Stop()
-    try:
-        return run_stoppable(lambda: check(stop), stop, _nothing)
-    except SignalInterrupted as error:
-        error.message = "interrupted; what was recorded before stays recorded"
-        raise
+    left = "what was recorded before stays recorded"
+    return run_stoppable(lambda: check(stop), stop, _nothing, left=left)
 
 
 def _nothing(_message: str) -> None:
