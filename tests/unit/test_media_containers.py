@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ingestctl.media.containers import declared
+from ingestctl.media.endings import ruined_end
 from ingestctl.media.sniff import not_media
 
 if TYPE_CHECKING:
@@ -75,6 +76,50 @@ def test_riff_chains_and_streamed_headers(tmp_path: Path) -> None:
 )
 def test_nonsense_declares_nothing_and_raises_nothing(tmp_path: Path, data: bytes) -> None:
     assert declared(_write(tmp_path, data)).size is None
+
+
+def _page(body: bytes) -> bytes:
+    lacing = bytes([255] * (len(body) // 255) + [len(body) % 255])
+    return b"OggS" + bytes(22) + bytes([len(lacing)]) + lacing + body
+
+
+PACKET = b"\x47\x01\x00\x10" + bytes([7] * 184)
+PACK = b"\0\0\1\xba\x44" + bytes(8) + b"\xf8" + b"\0\0\1\xc0\x01\x00" + bytes([7] * 256)
+UNITS = {
+    "ogg": _page(bytes([9] * 3000)),
+    "mpegts": PACKET,
+    "mpeg": PACK,
+}
+
+
+@pytest.mark.parametrize("kind", UNITS)
+def test_where_no_size_is_declared_the_last_unit_tells_a_cut(tmp_path: Path, kind: str) -> None:
+    whole = UNITS[kind] * 60
+    assert declared(_write(tmp_path, whole)).kind == kind
+    assert (declared(_write(tmp_path, whole)).size or 0) <= len(whole)
+    assert ruined_end(_write(tmp_path, whole)) is None
+    for gone in (1, 50, 150):
+        cut = declared(_write(tmp_path, whole[:-gone]))
+        assert cut.size is not None
+        assert len(whole) - gone < cut.size <= len(whole)
+    assert "none of its container" in (ruined_end(_write(tmp_path, whole + bytes([99] * 1000))) or "")
+    assert "zeros" in (ruined_end(_write(tmp_path, whole + bytes(4096))) or "")
+
+
+def test_transport_packets_out_of_step_at_the_end_are_packets_all_the_same(tmp_path: Path) -> None:
+    joined = _write(tmp_path, PACKET * 60 + b"ID3 tag" + PACKET * 60)
+    assert declared(joined).size is None
+    assert ruined_end(joined) is None
+
+
+def test_an_avi_index_tells_the_bytes_of_each_audio_stream(tmp_path: Path) -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack("<4sI", kind, len(body)) + body
+
+    entries = [(b"00dc", 900), (b"01wb", 400), (b"01wb", 300), (b"02wb", 7)]
+    index = b"".join(struct.pack("<4sIII", kind, 16, 0, size) for kind, size in entries)
+    body = b"AVI " + chunk(b"LIST", b"movi" + bytes(40)) + chunk(b"idx1", index)
+    assert declared(_write(tmp_path, chunk(b"RIFF", body))).audio_bytes == {1: 700, 2: 7}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ LOOPBACK = [ipaddress.ip_network("127.0.0.1/32")]
         "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "::1", "::", "fe80::1",
         "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "2002:7f00:1::",
         "64:ff9b::7f00:1", "64:ff9b:1::a00:1", "2001::1", "2001:db8::1", "fec0::1",
+        "192.0.0.192", "192.88.99.1", "2001:2::1", "3fff::1", "5f00::1",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_public_are_refused(address: str) -> None:
@@ -44,7 +45,7 @@ def test_an_allowed_network_lets_in_only_itself() -> None:
         "http://127.1/", "http://127.0.0.1./", "http://[::1]/", "http://[::ffff:127.0.0.1]/",
         "http://good.example@127.0.0.1/", "http://[fe80::1%25eth0]/", "file:///etc/passwd",
         "ftp://example.com/v.mp4", "data:text/plain,x", "//example.com/v.mp4", "http:///v.mp4", "http://[::1/",
-        "http://a.example\\@127.0.0.1/",
+        "http://a.example\\@127.0.0.1/", "http://a.example:0/v.mp4",
     ],
 )  # fmt: skip
 def test_a_url_out_of_bounds_is_refused_before_any_work(url: str) -> None:

@@ -3,7 +3,8 @@
 ffmpeg's exit status is no verdict: it is 0 for most truncated and damaged files. Measured on
 ffmpeg 8.1, what tells is the number of decoded samples beside what the container claims, and
 what ffmpeg says while it decodes. A claim alone may be wrong both ways (estimated MP3, fragmented
-MP4, recorder WebM), so a short result is only a failure when there is also a trace of damage.
+MP4, recorder WebM), so a short result is only a failure when there is also a trace of damage. Where there
+is no claim to hold the result against, the trace alone is one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import ffmpeg
 from ingestctl.domain.errors import AudioExtractionFailed, NoAudioStream, ScratchFull
 from ingestctl.media import process
 from ingestctl.media.base import AudioTrack, Probe, Stream
+from ingestctl.media.endings import ruined_end
 from ingestctl.media.probe import file_url, input_options, truncated
 
 if TYPE_CHECKING:
@@ -30,12 +32,19 @@ SAMPLE_RATE = 16_000
 BYTES_PER_SECOND = SAMPLE_RATE * 2
 TOLERANCE_S = 0.25
 """How much shorter than claimed the audio may be: encoder delay and padding, never a lost segment."""
+_DAMAGED_TOLERANCE_S = 0.1
+"""The same for a file with a trace of damage: what two packets hold."""
 _STREAMED_ERRORS = 2
 """Undecodable packets allowed in containers without an index, whose first and last packets are often cut."""
 _SPARE_BYTES = 64 << 20
+_LEAST_BYTES_PER_SECOND = 250
+"""Below the thinnest speech codec: a file that claims more seconds for its size claims nonsense."""
+_UNBOUND = ("mpegts", "mpeg", "ogg")
+"""Formats whose length ffprobe reads off the last timestamp there is: no claim of the container's own."""
 
 _COUNTS = re.compile(
-    r"Input stream #\d+:\d+ \(audio\): (\d+) packets read .*?(\d+) frames decoded(?:; (\d+) decode errors)?"
+    r"Input stream #\d+:\d+ \(audio\): (\d+) packets read \((\d+) bytes\)"
+    r".*?(\d+) frames decoded(?:; (\d+) decode errors)?"
 )
 # An Ogg page whose checksum is wrong is dropped, with every packet in it; a FLAC frame is noise.
 _LOST_PACKET = re.compile(
@@ -44,7 +53,8 @@ _LOST_PACKET = re.compile(
 )
 _DEMUX_DAMAGE = re.compile(
     r"\[in#\d+[^]]*\] \[error\]"
-    r"|\[(?:mov|matroska|mpegts|mpeg|flv|avi|asf|ogg|mp3|aac|wav|flac)[^]]*@[^]]*\] \[error\]"
+    r"|\[(?:mov|matroska|mpegts|mpeg|flv|avi|asf|ogg|mp3|aac|wav|flac|mxf)[^]]*@[^]]*\] \[error\]"
+    r"|edit unit sync lost|broken or empty index"
     r"|Packet corrupt|partial file|File ended prematurely|CRC mismatch|CRC error"
     r"|filesize and duration do not match"
 )
@@ -55,22 +65,27 @@ class _Account:
     """What ffmpeg said while it decoded."""
 
     packets: int | None = None
+    size_bytes: int | None = None
     frames: int = 0
     decode_errors: int = 0
     damage: list[str] = field(default_factory=list)
+    ruined_end: bool = False
     _said_errors: int = 0
+    _said_noise: int = 0
 
     def hear(self, line: str) -> None:
         counts = _COUNTS.search(line)
         if counts:
-            self.packets, self.frames = int(counts[1]), int(counts[2])
-            self.decode_errors = max(self._said_errors, int(counts[3] or 0))
+            self.packets, self.size_bytes, self.frames = int(counts[1]), int(counts[2]), int(counts[3])
+            self.decode_errors = max(self.decode_errors, int(counts[4] or 0))
             return
         if _LOST_PACKET.search(line):
             self._said_errors += 1
-            self.decode_errors = max(self.decode_errors, self._said_errors)
+        elif "frame CRC mismatch" in line:  # decoded all the same, into noise; often said beside an error
+            self._said_noise += 1
         elif not _DEMUX_DAMAGE.search(line):
             return
+        self.decode_errors = max(self.decode_errors, self._said_errors, self._said_noise)
         if len(self.damage) < 20:
             self.damage.append(re.sub(r" @ 0x[0-9a-f]+", "", line)[:300])
 
@@ -101,10 +116,13 @@ def extract(
     if probe.declared_size is not None and probe.size_bytes < probe.declared_size:
         raise truncated(probe.size_bytes, probe.declared_size)
     claimed = track.duration_s or probe.duration_s
-    _check_space(into, claimed)
+    _check_space(into, min(claimed or 0, plausible_s(probe.size_bytes)))
     target = into / "audio.wav"
     try:
         account = _decode(ffmpeg_path, path, track, target, bounds, claimed, stop)
+        if (end := ruined_end(path)) is not None:
+            account.ruined_end = True
+            account.damage.insert(0, end)
         samples = wav_samples(target)
         warnings = _judge(account, track, probe, samples, claimed)
     except BaseException:
@@ -130,7 +148,9 @@ def arguments(ffmpeg_path: Path, path: Path, stream_index: int, target: Path) ->
         vn=None, sn=None, dn=None,
         acodec="pcm_s16le", ar=SAMPLE_RATE, ac=1,
         map_metadata=-1, map_chapters=-1, bitexact=None, rf64="auto", f="wav",
-    ).global_args("-nostdin", "-hide_banner", "-loglevel", "repeat+level+verbose", "-y")  # fmt: skip
+    ).global_args(
+        "-nostdin", "-hide_banner", "-loglevel", "repeat+level+verbose", "-filter_threads", "1", "-y"
+    )  # fmt: skip
     return [str(ffmpeg_path), *output.get_args()]
 
 
@@ -183,13 +203,22 @@ def _judge(
             f"The audio is damaged: {account.decode_errors} of {total} packets could not be decoded",
             evidence=evidence,
         )
-    missing = 0.0 if claimed is None else claimed - seconds
-    if missing <= TOLERANCE_S:
-        return tuple(account.damage[:5])
+    if account.damage and (claimed is None or (account.ruined_end and probe.format_name in _UNBOUND)):
+        raise AudioExtractionFailed(
+            f"The file is damaged, and nothing tells how much more than {seconds:.2f} s of audio it had",
+            evidence=evidence,
+        )
     lost = _lost_packets(account, track)
+    if lost and seconds < 1 and (account.packets or 0) * 10 < (track.packets or 0):
+        raise AudioExtractionFailed("The file's header hides nearly all of its audio", evidence=lost)
+    missing = 0.0 if claimed is None else claimed - seconds
+    if account.damage:
+        missing += max(0.0, track.late_s)  # what came before the first packet that is left
+    if missing <= (_DAMAGED_TOLERANCE_S if account.damage else TOLERANCE_S):
+        return tuple(account.damage[:5])
     if account.damage or lost:
         raise AudioExtractionFailed(
-            f"Audio is missing: {seconds:.2f} s were decoded of the {claimed:.2f} s the container claims",
+            f"Audio is missing: {seconds:.2f} s were decoded, and {seconds + missing:.2f} s should be there",
             evidence=evidence or lost,
         )
     note = f"the container claims {claimed:.2f} s of audio, and {seconds:.2f} s decoded without any error"
@@ -197,14 +226,22 @@ def _judge(
 
 
 def _lost_packets(account: _Account, track: Stream) -> str | None:
-    """How many packets the index lists and the file did not give, where the index counts packets."""
-    if track.packets is None or account.packets is None or account.packets >= track.packets:
-        return None
-    return f"{account.packets} audio packets read of {track.packets} in the index"
+    """What the index lists and the file did not give, where the index counts packets or bytes."""
+    if account.packets is not None and track.packets is not None and account.packets < track.packets:
+        return f"{account.packets} audio packets read of {track.packets} in the index"
+    read, listed = account.size_bytes, track.size_bytes
+    if read is not None and listed is not None and read < listed:
+        return f"{read} bytes of audio read of {listed} in the index"
+    return None
 
 
-def _check_space(into: Path, claimed: float | None) -> None:
-    needed = int((claimed or 0) * BYTES_PER_SECOND) + _SPARE_BYTES
+def plausible_s(size_bytes: int) -> float:
+    """The longest a file of that size can be without what it claims being nonsense."""
+    return size_bytes / _LEAST_BYTES_PER_SECOND
+
+
+def _check_space(into: Path, seconds: float) -> None:
+    needed = int(seconds * BYTES_PER_SECOND) + _SPARE_BYTES
     free = shutil.disk_usage(into).free
     if free < needed:
         raise ScratchFull(

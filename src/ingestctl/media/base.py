@@ -76,6 +76,8 @@ class Stream:
     default: bool = False
     attached_pic: bool = False
     duration_s: float | None = None
+    late_s: float = 0.0
+    """How long after the file's first timestamp this stream begins."""
     language: str | None = None
     channels: int | None = None
     sample_rate: int | None = None
@@ -83,6 +85,8 @@ class Stream:
     height: int | None = None
     packets: int | None = None
     """How many packets the container's index lists for this stream, where it has one that counts packets."""
+    size_bytes: int | None = None
+    """How many bytes of this stream the container's index lists, where it has one that counts bytes."""
 
 
 @dataclass(frozen=True, slots=True)

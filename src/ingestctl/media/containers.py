@@ -3,21 +3,24 @@
 ffprobe does not tell these. Only headers are read, with seeks between them, so a file of any size
 costs a few reads. Sources: ISO/IEC 14496-12 (boxes), RFC 8794 and RFC 9559 (EBML, Matroska), the
 RIFF and OpenDML AVI specifications, the ASF specification (File Properties Object) and the FLV
-specification's onMetaData.
+specification's onMetaData. Containers that declare no size are asked how they end: see media.endings.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
+from ingestctl.media.endings import is_transport, page_end, program_end, transport_end
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 _MAX_BOXES = 200_000
+_MAX_INDEX = 64 << 20
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
@@ -27,12 +30,14 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 @dataclass(frozen=True, slots=True)
 class Declared:
     """``size`` in bytes as declared (None: not declared, or open-ended); ``flavour`` is the MP4 brand or
-    the EBML document type; ``fragmented`` tells an MP4 whose sample tables are spread over the file."""
+    the EBML document type; ``fragmented`` tells an MP4 whose sample tables are spread over the file;
+    ``audio_bytes`` is what an AVI's index lists of each audio stream, by the stream's number."""
 
     kind: str | None = None
     size: int | None = None
     flavour: str | None = None
     fragmented: bool = False
+    audio_bytes: Mapping[int, int] = field(default_factory=dict)
 
 
 def declared(path: Path) -> Declared:
@@ -51,12 +56,18 @@ def _by_magic(file: BinaryIO, head: bytes, length: int) -> Declared:
         return _mp4(file, length)
     if head.startswith(_EBML):
         return _matroska(head)
-    if head[:4] in (b"RIFF", b"RF64"):
+    if head[:4] in (b"RIFF", b"RF64") and head[8:12] in (b"AVI ", b"WAVE"):
         return _riff(file, head, length)
     if head.startswith(_ASF_HEADER):
         return _asf(head)
     if head.startswith(b"FLV\x01"):
         return _flv(head)
+    if head.startswith(b"OggS\0"):
+        return Declared("ogg", page_end(file, length))
+    if head.startswith(b"\0\0\1\xba"):
+        return Declared("mpeg", program_end(file, length))
+    if is_transport(head):
+        return Declared("mpegts", transport_end(file, head, length))
     return Declared()
 
 
@@ -134,7 +145,24 @@ def _riff(file: BinaryIO, head: bytes, length: int) -> Declared:
         if flavour != "AVI":
             break
     # The pad byte after an odd chunk is often left out.
-    return Declared("riff", (at - 1 if at - 1 == length else at) or None, flavour)
+    listed = _avi_index(file, length) if flavour == "AVI" else {}
+    return Declared("riff", (at - 1 if at - 1 == length else at) or None, flavour, audio_bytes=listed)
+
+
+def _avi_index(file: BinaryIO, length: int) -> dict[int, int]:
+    """Bytes of audio by stream in the first index of an AVI; beyond 1 GB there are more, which add to it."""
+    at, listed = 12, dict[int, int]()
+    while at + 8 <= length:
+        file.seek(at)
+        kind, size = struct.unpack("<4sI", file.read(8))
+        if kind == b"idx1":
+            entries = file.read(min(size, _MAX_INDEX) // 16 * 16)
+            for chunk, _, _, amount in struct.iter_unpack("<4sIII", entries):
+                if chunk[2:] == b"wb" and chunk[:2].isdigit():
+                    listed[int(chunk[:2])] = listed.get(int(chunk[:2]), 0) + amount
+            break
+        at += 8 + size + (size & 1)
+    return listed
 
 
 def _asf(head: bytes) -> Declared:

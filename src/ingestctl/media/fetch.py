@@ -43,6 +43,7 @@ _POLL_S = 0.05
 _GRACE_S = 0.7
 """How long a stopped download is given to notice before it is left behind."""
 _SPACE_EVERY = 64 << 20
+_MAX_FRAGMENT = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,8 @@ class _Download:
         self._sizes: dict[str, int] = {}
         self._totals: dict[str, int] = {}
         self._next_space_check = 0
+        self._fragment: int | None = None
+        self._fragment_begin = self._fragment_end = 0
         self._progressive = False
         self.abandoned: IngestError | None = None
         self.raised: BaseException | None = None
@@ -243,13 +246,26 @@ class _Download:
         self._same_file(name, int(got), total)
         self._sizes[name] = int(got)
         everything = sum(self._sizes.values())
-        self._check_size(total if total and len(self._sizes) == 1 else everything, everything)
+        # More may come than was announced: a body that is unpacked, or one without end.
+        announced = total if total and len(self._sizes) == 1 else 0
+        self._check_size(max(announced, everything), everything)
+        self._check_fragment(status.get("fragment_index"), int(got))
         part = self._folder / str(status.get("tmpfilename") or name)
         if self._progressive and status.get("status") == "downloading" and part.exists():
             # yt-dlp counts bytes that may still be in its buffer: report those that can be read.
             self._listener.growing(part, min(int(got), part.stat().st_size), total)
         else:
             self._listener.progress(everything, total if len(self._sizes) == 1 else None)
+
+    def _check_fragment(self, index: int | None, got: int) -> None:
+        """yt-dlp holds each fragment in memory before it joins them."""
+        if index is None:
+            return
+        if index != self._fragment:
+            self._fragment, self._fragment_begin = index, self._fragment_end
+        self._fragment_end = got
+        if got - self._fragment_begin > _MAX_FRAGMENT:
+            raise SourceRefused(f"A segment of the source has more than {_MAX_FRAGMENT} bytes")
 
     def _same_file(self, name: str, got: int, total: int | None) -> None:
         """A resumed download whose total changed would join two different files."""

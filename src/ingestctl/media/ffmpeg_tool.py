@@ -16,7 +16,7 @@ from ingestctl.domain.errors import (
     ToolMissing,
 )
 from ingestctl.media import process
-from ingestctl.media.audio import Bounds, extract
+from ingestctl.media.audio import Bounds, extract, plausible_s
 from ingestctl.media.probe import file_url, input_options, probe
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MediaLimits:
-    """Durations in seconds, memory in bytes of address space per child."""
+    """Durations in seconds, memory in bytes of address space per child, threads per decoder."""
 
     max_duration_s: float = 12 * 3600
     probe_deadline_s: float = 60
@@ -38,6 +38,8 @@ class MediaLimits:
     slowest_speed: float = 20
     """The slowest decoding still waited for, in seconds of media per second (1,160 is usual)."""
     memory: int = 4 << 30
+    threads: int = 4
+    """For decoding video; sound is decoded, and files are probed, with one."""
 
     def deadline(self, duration_s: float | None) -> float:
         """How long work on media of that length may take."""
@@ -75,7 +77,7 @@ class FFmpegTool:
         claimed = probe.audio.duration_s if probe.audio else None
         most = self._limits.max_duration_s
         # A fragmented MP4 may claim anything; only an honest stream's claim is refused beforehand.
-        if claimed is not None and claimed > most and probe.size_bytes >= claimed * 250:
+        if claimed is not None and claimed > most and claimed <= plausible_s(probe.size_bytes):
             raise SourceRefused(f"The audio is {claimed:.0f} s long; at most {most:.0f} s are ingested")
         bounds = Bounds(most, self._limits.deadline(probe.duration_s), self._limits.memory)
         return extract(self._tools().ffmpeg, path, probe, into, bounds, stop)
@@ -97,7 +99,7 @@ class FFmpegTool:
         return self._decode_all(path, found, stop)
 
     def _decode_all(self, path: Path, found: Probe, stop: Stop) -> DecodeCheck:
-        source = ffmpeg.input(file_url(path), **input_options())
+        source = ffmpeg.input(file_url(path), threads=self._limits.threads, **input_options())
         streams = [
             s for s in (found.video, *(t for t in found.streams if t.kind == "audio")) if s is not None
         ]

@@ -37,16 +37,17 @@ FORMATS = ",".join(
             "asf",
         ),
         *("ogg", "mp3", "aac", "wav", "w64", "flac", "ac3", "eac3", "amr", "aiff", "caf", "au", "mxf", "rm"),
-        *("dv", "nut", "ivf", "wv", "tta", "ape"),
+        *("dv", "ivf", "wv", "tta", "ape"),
     )
 )
 """The demuxers ffmpeg may use: real containers only. Playlists, manifests, scripts, images and
-subtitles are left out, because some of them make ffmpeg read *other* files."""
+subtitles are left out, because some of them make ffmpeg read *other* files; NUT, because what is lost in
+the middle of one leaves no trace."""
 
 _CONTENT_TYPES = {
     "matroska": "video/x-matroska", "mpegts": "video/mp2t", "mpeg": "video/mpeg", "flv": "video/x-flv",
     "avi": "video/x-msvideo", "asf": "video/x-ms-asf", "ogg": "video/ogg", "mov": "video/mp4",
-    "mxf": "application/mxf", "rm": "application/vnd.rn-realmedia", "dv": "video/dv", "nut": "video/x-nut",
+    "mxf": "application/mxf", "rm": "application/vnd.rn-realmedia", "dv": "video/dv",
     "ivf": "video/x-ivf", "mp3": "audio/mpeg", "aac": "audio/aac", "wav": "audio/wav", "w64": "audio/x-w64",
     "flac": "audio/flac", "ac3": "audio/ac3", "eac3": "audio/eac3", "amr": "audio/amr", "aiff": "audio/aiff",
     "caf": "audio/x-caf", "au": "audio/basic", "wv": "audio/x-wavpack", "tta": "audio/x-tta",
@@ -81,11 +82,14 @@ def probe(ffprobe: Path, path: Path, *, deadline_s: float, limits: process.Limit
         raise NotMedia(f"The file is {what}, not a video", evidence=what)
     size, own = path.stat().st_size, declared(path)
     answer = _ask(ffprobe, path, own, deadline_s, limits, stop)
-    counted = (own.kind == "mp4" and not own.fragmented) or own.flavour == "AVI"
-    streams = tuple(_stream(s, counted) for s in answer.get("streams") or () if isinstance(s, dict))
-    if not any(s.kind in ("audio", "video") for s in streams):
-        raise NotMedia("The file holds neither video nor audio", evidence=str(answer.get("format"))[:200])
     form = answer.get("format") or {}
+    begin = _number(form.get("start_time")) or 0.0
+    streams = tuple(_stream(s, own, begin) for s in answer.get("streams") or () if isinstance(s, dict))
+    kinds = {s.kind for s in streams}
+    if "audio" not in kinds and own.size is not None and size < own.size:
+        raise truncated(size, own.size)
+    if kinds.isdisjoint(("audio", "video")):
+        raise NotMedia("The file holds neither video nor audio", evidence=f"streams: {sorted(kinds)}")
     name = str(form.get("format_name") or "unknown")
     return Probe(
         format_name=name,
@@ -102,7 +106,7 @@ def _ask(
 ) -> dict[str, Any]:
     options = ffmpeg.input(file_url(path), **input_options()).node.kwargs
     del options["filename"]
-    argv = [str(ffprobe), "-hide_banner", "-loglevel", "error", "-print_format", "json"]
+    argv = [str(ffprobe), "-hide_banner", "-loglevel", "error", "-threads", "1", "-print_format", "json"]
     argv += ["-show_format", "-show_streams"]
     for key, value in options.items():
         argv += [f"-{key}", str(value)]
@@ -161,11 +165,16 @@ def _seconds(value: object) -> float | None:
             return int(hours) * 3600 + int(minutes) * 60 + float(rest)
         except ValueError:
             return None
+    seconds = _number(value)
+    return seconds if seconds is not None and seconds > 0 else None
+
+
+def _number(value: object) -> float | None:
     try:
-        seconds = float(value)  # type: ignore[arg-type]
+        number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
-    return seconds if math.isfinite(seconds) and seconds > 0 else None
+    return number if math.isfinite(number) else None
 
 
 def _integer(value: object) -> int | None:
@@ -175,7 +184,8 @@ def _integer(value: object) -> int | None:
         return None
 
 
-def _stream(found: dict[str, Any], counted: bool) -> Stream:
+def _stream(found: dict[str, Any], own: Declared, begin: float) -> Stream:
+    counted = (own.kind == "mp4" and not own.fragmented) or (own.flavour == "AVI" and own.size is not None)
     flags = found.get("disposition") or {}
     tags = {str(k).lower(): v for k, v in (found.get("tags") or {}).items()}
     language = str(tags.get("language") or "")[:35]
@@ -187,6 +197,7 @@ def _stream(found: dict[str, Any], counted: bool) -> Stream:
         default=bool(flags.get("default")),
         attached_pic=bool(flags.get("attached_pic") or flags.get("still_image")),
         duration_s=_seconds(found.get("duration")) or _seconds(tags.get("duration")),
+        late_s=max(0.0, (_number(found.get("start_time")) or begin) - begin),
         language=language if language not in ("", "und") else None,
         channels=_integer(found.get("channels")),
         sample_rate=_integer(found.get("sample_rate")),
@@ -194,6 +205,7 @@ def _stream(found: dict[str, Any], counted: bool) -> Stream:
         height=_integer(found.get("height")),
         # The index of raw PCM counts samples, which are read many to a packet.
         packets=_integer(found.get("nb_frames")) if counted and not codec.startswith("pcm_") else None,
+        size_bytes=own.audio_bytes.get(int(found["index"])),
     )
 
 

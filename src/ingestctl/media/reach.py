@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, LocationValueError
 
 from ingestctl.domain.causes import diagnose
-from ingestctl.domain.errors import DeadlineExceeded, SourceFailed
+from ingestctl.domain.errors import DeadlineExceeded, SourceFailed, SourceRefused
 from ingestctl.media.url_guard import Network, check_url, guarded
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def reach(url: str, networks: Iterable[Network], *, timeout_s: float = 10.0) -> 
         timer.start()
         try:
             status = _status(url, allowed, timeout_s)
+        except LocationValueError as error:
+            raise SourceRefused(f"The source URL is not a URL: {error}") from None
         except (HTTPError, OSError, DeadlineExceeded, SourceFailed) as error:
             if guard.refusal is not None:
                 raise guard.refusal from None
@@ -64,7 +66,8 @@ def _status(url: str, networks: tuple[Network, ...], timeout_s: float) -> int:
             if not (300 <= status < 400 and location):
                 return status
             url = urljoin(url, location)
-    raise _failed(f"the source redirects more than {MAX_REDIRECTS} times")
+    words = f"the source redirects more than {MAX_REDIRECTS} times"
+    raise SourceFailed(words, cause="invalid_source", retryable="no", evidence=words)
 
 
 def _failed(message: str) -> SourceFailed:

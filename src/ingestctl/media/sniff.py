@@ -25,7 +25,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\x7fELF", "a program"),
     (b"SQLite format 3\x00", "a database"),
 )
-_IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"hevc")
+_IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"crx ")
 
 
 def not_media(head: bytes) -> str | None:
@@ -40,7 +40,7 @@ def not_media(head: bytes) -> str | None:
     if head[:2] == b"BM" and head[6:10] == bytes(4):
         return "a BMP image"
     if head[4:8] == b"ftyp" and head[8:12] in _IMAGE_BRANDS:
-        return "a still image (HEIF or AVIF)"
+        return "a still image (HEIF, AVIF or a raw photo)"
     return _text(head)
 
 

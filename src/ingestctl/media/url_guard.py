@@ -32,6 +32,11 @@ _SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
 _TEREDO = ipaddress.IPv6Network("2001::/32")
 _OLD_COMPATIBLE = ipaddress.IPv6Network("::/96")
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+# In IANA's special-purpose registries; which of them ipaddress knows depends on Python's patch release.
+_SPECIAL = tuple(
+    ipaddress.ip_network(network)
+    for network in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20")
+)
 
 
 def is_allowed(address: Address, networks: Iterable[Network]) -> bool:
@@ -39,6 +44,8 @@ def is_allowed(address: Address, networks: Iterable[Network]) -> bool:
     address = _unwrapped(address)
     if any(address.version == network.version and address in network for network in networks):
         return True
+    if any(address.version == network.version and address in network for network in _SPECIAL):
+        return False
     if isinstance(address, ipaddress.IPv6Address):
         if _carries_ipv4(address):
             return False
@@ -65,7 +72,7 @@ def check_url(url: str, networks: Iterable[Network]) -> None:
     """
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as error:
         raise SourceRefused(f"The source URL {_shown(url)!r} is not a URL: {error}") from None
     if parts.scheme.lower() not in ("http", "https"):
@@ -73,6 +80,8 @@ def check_url(url: str, networks: Iterable[Network]) -> None:
         raise SourceRefused(f"The source URL's scheme is {scheme!r}; only http and https are fetched")
     if not host:
         raise SourceRefused(f"The source URL {_shown(url)!r} names no host")
+    if port == 0:
+        raise SourceRefused(f"The source URL {_shown(url)!r} names port 0, where nobody can listen")
     if "\\" in parts.netloc or any(c.isspace() or ord(c) < 0x20 for c in parts.netloc):
         raise SourceRefused(f"The source URL {_shown(url)!r} has a malformed host")
     address = _literal(host)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 adopt_popen(yt_dlp.utils.Popen)
 
 BEST = "bv*+ba/b"
+MAX_PAGE = 32 << 20
+"""The longest page, manifest or key, in bytes as unpacked: they are held in memory."""
+_PIECE = 1 << 16
 _MEDIA_PATH = re.compile(
     r"\.(?:mp4|m4v|mov|webm|mkv|avi|flv|wmv|asf|ts|m2ts|mpg|mpeg|3gp|ogv|ogg|mp3|m4a|wav|flac|aac|m3u8|mpd)$",
     re.IGNORECASE,
@@ -90,13 +94,15 @@ class GuardedYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc]
         return str(self._folder / (filename or ""))
 
     def urlopen(self, req: Any) -> Any:
-        """Remember the last HTTP error, because during a download only its text survives."""
+        """Remember the last HTTP error, because during a download only its text survives; bound pages."""
         try:
-            return super().urlopen(req)
+            response = super().urlopen(req)
         except HTTPError as error:
             self.last_status = error.status
             self.retry_after = _seconds(error.response.headers.get("Retry-After"))
             raise
+        response.read = partial(_read_bounded, response.read)
+        return response
 
     def process_ie_result(self, ie_result: Any, download: bool = True, extra_info: Any = None) -> Any:
         """Refuse playlists before any of their entries is looked at."""
@@ -116,6 +122,18 @@ class GuardedYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc]
             _check_native(info_dict, part)
         self._accept(info_dict)
         super().process_info(info_dict)
+
+
+def _read_bounded(read: Callable[[int], bytes], amount: int | None = None) -> bytes:
+    """What a response's ``read`` gives; the whole of it only up to the length of a page."""
+    if amount is not None:
+        return read(amount)
+    page = bytearray()
+    while piece := read(_PIECE):
+        page += piece
+        if len(page) > MAX_PAGE:
+            raise SourceRefused(f"The source answers with a page of more than {MAX_PAGE} bytes")
+    return bytes(page)
 
 
 def _check_native(info: Mapping[str, Any], part: Mapping[str, Any]) -> None:
