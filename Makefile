@@ -15,7 +15,7 @@ export HOME := $(CURDIR)/.venv
 export PIP_NO_CACHE_DIR := 1
 endif
 
-.PHONY: help demo test soak lint docs bench lock clean
+.PHONY: help demo test soak mutants lint docs bench lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -26,8 +26,11 @@ demo: .venv/run.stamp ## Run one real job end to end in .demo/: fetch, extract, 
 test: .venv/dev.stamp ## Run every test on real services that the tests start themselves
 	@$(PY) -m pytest -m "not soak" -n auto
 
-soak: .venv/dev.stamp ## Run the long proofs too: every crash point with random faults, hundreds of zombies, 2 GB objects
-	@$(PY) -m pytest -m soak
+soak: .venv/dev.stamp ## Repeat the crash matrix and the races with random faults for MINUTES=15; also 2 GB objects
+	@SOAK_MINUTES=$(MINUTES) $(PY) -m pytest -m soak
+
+mutants: .venv/dev.stamp ## Take each safety check out of a copy of the program and see a test go red (MUTANTS="name" picks)
+	@$(PY) tools/mutants.py run $(MUTANTS)
 
 lint: .venv/dev.stamp ## Check format, rules, types, layers, lengths, lock files and the reference
 	$(PY) -m ruff format --check .
@@ -38,6 +41,7 @@ lint: .venv/dev.stamp ## Check format, rules, types, layers, lengths, lock files
 	$(PY) tools/check_hosts.py
 	$(PY) tools/locks.py check
 	$(PY) tools/reference.py check
+	$(PY) tools/mutants.py check
 
 docs: .venv/dev.stamp ## Write docs/reference, docs/man and .env.example from the code
 	@$(PY) tools/reference.py write

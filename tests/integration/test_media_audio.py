@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import struct
+import subprocess
 import threading
 import time
 import wave
@@ -25,6 +26,7 @@ from ingestctl.domain.errors import (
 from ingestctl.domain.stop import Stop
 from ingestctl.media import tools as tools_module
 from ingestctl.media.ffmpeg_tool import FFmpegTool, MediaLimits
+from ingestctl.media.probe import input_options
 from ingestctl.media.tools import Tools, find_tools, plain_names, version
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from ingestctl.media.base import AudioTrack, Probe
     from tests.media_samples import Samples
+    from tests.services.source import SourceServer
 
 TOOL = FFmpegTool(find_tools)
 
@@ -198,6 +201,17 @@ def test_a_script_that_hides_among_binary_reads_no_other_file(samples: Samples, 
     script.write_bytes(b"ffconcat version 1.0\n# \x01\nfile other.mp4\n")
     with pytest.raises(NotMedia):
         _probe(script)
+
+
+def test_nothing_but_a_file_is_opened(samples: Samples, source_server: SourceServer) -> None:
+    """Whatever a container that is let in may name."""
+    options = [word for name, value in input_options().items() for word in (f"-{name}", value)]
+    url = source_server.url(samples.mp4().name)
+    asked = source_server.count()
+    done = subprocess.run([find_tools().ffprobe, *options, "-i", url], capture_output=True, check=False)
+    assert done.returncode != 0
+    assert b"not on whitelist" in done.stderr
+    assert source_server.count() == asked
 
 
 def test_images_are_no_media(samples: Samples) -> None:

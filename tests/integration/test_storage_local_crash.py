@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ingestctl.domain.artifact import ObjectRef
 from ingestctl.domain.errors import BucketMissing, Conflict, ObjectChanged, StorageUnavailable
+from ingestctl.storage import local
 from ingestctl.storage.base import UploadRequest
 from ingestctl.storage.local import LocalStorage
 
@@ -94,6 +95,60 @@ def test_killed_between_any_two_steps(action: str, tmp_path: Path) -> None:
         assert storage.delete(REF, if_match=info.etag), "the next run converges"
         assert len(_files(root / ".meta")) <= 1, "at most the record of the killed writer is left"
     assert outcomes == {True, False}
+
+
+def test_everything_is_synced_before_it_is_relied_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data and record before the link that makes them an object, and every name after it was given."""
+    storage = LocalStorage(tmp_path)
+    storage.ensure_bucket("bucket")
+    calls: list[str] = []
+
+    def watched(name: str) -> None:
+        real = getattr(os, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            where = args[0] if name == "fsync" else kwargs.get("dst_dir_fd", kwargs.get("dir_fd"))
+            path = Path(os.readlink(f"/proc/self/fd/{where}")).relative_to(tmp_path.resolve())
+            calls.append(f"{name} {path}")
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("fsync", "link", "mkdir"):
+        watched(name)
+    session = storage.begin(UploadRequest(REF, "video/mp4"))
+    session.append(DATA)
+    info = session.publish()
+    folder, upload = "bucket/videos/v1", f".uploads/bucket/{session.upload_id}"
+    link = calls.index(f"link {folder}")
+    assert {f"fsync {upload}/data", "fsync .meta/bucket", f"fsync .meta/bucket/{info.etag}.json"} <= set(
+        calls[:link]
+    )
+    assert calls[link + 1] == f"fsync {folder}"
+    made = [n for n, call in enumerate(calls) if call.startswith("mkdir ")]
+    assert len(made) >= 5
+    assert all(calls[n + 1] == calls[n].replace("mkdir", "fsync") for n in made)
+
+
+def test_an_object_replaced_during_its_removal_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it was looked at, and before it is set aside."""
+    storage = LocalStorage(tmp_path)
+    storage.ensure_bucket("bucket")
+    session = storage.begin(UploadRequest(REF, "video/mp4"))
+    session.append(DATA)
+    info = session.publish()
+    real = local.open_upload
+
+    def replaced(*args: Any) -> int:
+        (tmp_path / "bucket" / REF.key).write_bytes(b"somebody else's")
+        return real(*args)
+
+    monkeypatch.setattr(local, "open_upload", replaced)
+    with pytest.raises(ObjectChanged):
+        storage.delete(REF, if_match=info.etag)
+    assert (tmp_path / "bucket" / REF.key).read_bytes() == b"somebody else's"
 
 
 def _is_whole(storage: LocalStorage, info: ObjectInfo | None) -> None:

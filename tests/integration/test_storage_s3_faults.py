@@ -243,3 +243,17 @@ def test_a_bucket_removed_meanwhile(s3_server: S3Server, s3_bucket: str, s3_clie
     s3_client.delete_bucket(Bucket=s3_bucket)
     with pytest.raises(BucketMissing):
         storage_of(s3_server).stat(ObjectRef(s3_bucket, "k"))
+
+
+def test_an_object_replaced_during_its_removal_stays(
+    s3_server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it was looked at, and before it is deleted: the request itself must be conditional."""
+    ref, storage = ObjectRef(s3_bucket, "k"), storage_of(s3_server)
+    old = put(storage, ref, b"old")
+    s3_server.client().put_object(Bucket=s3_bucket, Key="k", Body=b"new")
+    monkeypatch.setattr(storage, "stat", lambda _ref: old)
+    with pytest.raises(ObjectChanged):
+        storage.delete(ref, if_match=old.etag)
+    with storage.read(ref) as chunks:
+        assert b"".join(chunks) == b"new"

@@ -12,6 +12,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.reliability.places import hang_up
 from tests.reliability.steps import Fault, Steps
 
 if TYPE_CHECKING:
@@ -123,11 +124,12 @@ class Actor:
 
 def aside(work: Callable[[], Any]) -> Any:
     """Do ``work`` in a child and return its result (JSON), so that no thread or connection stays here."""
+    hang_up()
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read)
-        _die_with_parent()
+        die_with_parent()
         try:
             answer = {"result": work()}
         except BaseException:
@@ -147,7 +149,7 @@ def aside(work: Callable[[], Any]) -> Any:
 
 def _become(out: Path, env: Mapping[str, str]) -> None:
     """Turn this fork into a process as a shell would start it."""
-    _die_with_parent()
+    die_with_parent()
     os.setsid()
     os.environ.clear()
     os.environ.update(env)
@@ -162,7 +164,8 @@ def _become(out: Path, env: Mapping[str, str]) -> None:
     )
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Let the kernel kill this fork when its parent is gone."""
     parent = os.getppid()
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
@@ -193,7 +196,7 @@ def swarm(count: int, work: Callable[[], Any]) -> list[Any]:
     for _ in range(count):
         read, write = os.pipe()
         if os.fork() == 0:
-            _die_with_parent()
+            die_with_parent()
             os.close(latch)
             os.read(gate, 1)  # returns when every latch is closed
             try:

@@ -37,11 +37,58 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
         process.terminate()
 
 
+class Company:
+    """The warm parent that plays are forked from, made when first asked and again after it was stopped."""
+
+    def __init__(self, log: Path) -> None:
+        self.name = uuid.uuid4().hex[:12]
+        """Part of the names of the buckets that all its plays share."""
+        self._log = log
+        self._process: subprocess.Popen[str] | None = None
+
+    def play(self, module: str, spec: dict[str, Any]) -> dict[str, Any]:
+        """The report of one play. Whatever interrupts it ends the company and all it has started."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.reliability.company"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log.open("w"),
+                text=True,
+                cwd=ROOT,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps({"module": module, "spec": spec}) + "\n")
+            self._process.stdin.flush()
+            answer = json.loads(self._process.stdout.readline() or "{}")
+        except BaseException:
+            self.stop()
+            raise
+        assert "report" in answer, answer.get("failed") or self._log.read_text()[-6000:]
+        report: dict[str, Any] = answer["report"]
+        return report
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()  # its forks die with it
+            process.communicate()
+
+
+@pytest.fixture(scope="session")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    made = Company(tmp_path_factory.mktemp("company") / "stderr.txt")
+    yield made
+    made.stop()
+
+
 @pytest.fixture
 def play(
-    request: pytest.FixtureRequest, tmp_path: Path, source: tuple[str, Path]
+    request: pytest.FixtureRequest, tmp_path: Path, source: tuple[str, Path], company: Company
 ) -> Callable[..., dict[str, Any]]:
-    """Run a driver module in a process of its own, on SQLite and a folder or on PostgreSQL and S3."""
+    """Play a module's piece on SQLite and a folder or on PostgreSQL and S3; return its report."""
 
     def run(module: str, kind: str, *, database: str = "platform_migrated", **spec: Any) -> dict[str, Any]:
         server = None
@@ -50,21 +97,14 @@ def play(
             s3: S3Server = request.getfixturevalue("s3_server")
             postgres.create_database("platform")
             url = postgres.create_database(database)
-            server = asdict(Server(url, s3.endpoint, s3.access, s3.secret, uuid.uuid4().hex[:12]))
-        url, media = source
-        folder = tmp_path / "worlds"
+            server = asdict(Server(url, s3.endpoint, s3.access, s3.secret, company.name))
+        source_url, media = source
+        folder = tmp_path / uuid.uuid4().hex[:8]
         folder.mkdir()
-        spec |= {"folder": str(folder), "url": url, "media": str(media), "server": server}
-        done = subprocess.run(
-            [sys.executable, "-m", f"tests.reliability.{module}"],
-            input=json.dumps(spec),
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-        )
-        assert done.returncode == 0, done.stderr[-6000:]
-        report: dict[str, Any] = json.loads(done.stdout)
+        spec |= {"folder": str(folder), "url": source_url, "media": str(media), "server": server}
+        report = company.play(module, spec)
+        if server is not None and not report["violations"]:
+            postgres.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
         return report
 
     return run

@@ -1,13 +1,15 @@
 """The crash matrix of one scenario: find every durable step, die at each, run again, look.
 
-``python -m tests.reliability.matrix`` reads a :class:`Spec` as JSON on stdin and writes a report as JSON. It
-is a process of its own because it forks: it never opens a connection or starts a thread itself.
+Played in a process of its own (:mod:`tests.reliability.company`), because it forks: it has no thread, and
+hangs up before it forks a cell.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import gc
+import hashlib
 import importlib
 import json
 import os
@@ -15,20 +17,21 @@ import random
 import sys
 import time
 import traceback
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.reliability.actors import Actor, Ended, aside
-from tests.reliability.places import Place, Server, client
+from tests.reliability.actors import Actor, Ended, aside, die_with_parent
+from tests.reliability.places import Place, Server, client, hang_up
 from tests.reliability.scenarios import SCENARIOS, Stage
 from tests.reliability.steps import AFTER, BEFORE, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 KILLED = -9
 READS = ("SELECT", "BEGIN", "PRAGMA", "SET", "SHOW", "GET ", "HEAD ")
+UNCOMMITTED = ("INSERT INTO", "UPDATE", "DELETE FROM")
 BUSY = 21
 
 
@@ -45,8 +48,10 @@ class Spec:
     every: bool = False
     """Run again after every death, and not only in every different state that deaths leave."""
     pairs: int = 0
-    """With ``every``: worlds with two deaths one after the other at random instants, besides."""
+    """Instead of one death in each world, so many worlds with two at random instants, one after the other."""
     seed: int = 7
+    seconds: float = 1e9
+    """Begin no more worlds after that long."""
     only: str = ""
 
 
@@ -72,10 +77,10 @@ class Matrix:
         self._spec = spec
         self._scenario = SCENARIOS[spec.scenario]
         self._folder = Path(spec.folder)
+        (self._folder / "states").mkdir()
         server = Server(**spec.server) if spec.server else None
         tag = f"{os.getpid():x}"
         template = Place(self._folder, server, tag, Path(spec.media), spec.url)
-        warm(server)
         self.stage = Stage(self._scenario, template, make_base(template))
 
     def play(self) -> Report:
@@ -83,27 +88,15 @@ class Matrix:
         report = Report()
         steps = self.discover()
         report.points = sorted({step for step, _ in steps})
-        faults = [(f,) for f in self._instants(steps) if self._spec.only in f.step]
-        if self._spec.every:
-            dice = random.Random(self._spec.seed)
-            pairs = [(dice.choice(faults)[0], dice.choice(faults)[0]) for _ in range(self._spec.pairs)]
-            faults += pairs
-        died = self._side_by_side([functools.partial(self._die, f) for f in faults])
-        states: dict[str, dict[str, Any]] = {}
-        for number, death in enumerate(died):
-            report.deaths += death["deaths"]
-            report.missed += death["missed"]
-            report.violations += death["violations"]
-            states.setdefault(str(number) if self._spec.every else death["state"], death)
-        report.states = len({death["state"] for death in died})
-        recovered = self._side_by_side([functools.partial(self._recover, d) for d in states.values()])
-        report.recoveries = len(recovered)
-        report.violations += [v for r in recovered for v in r["violations"]]
+        cells = [functools.partial(self._cell, faults) for faults in self._faults(steps)]
+        for cell in side_by_side(cells, self._spec.workers, self._folder, began + self._spec.seconds):
+            report.deaths += cell["deaths"]
+            report.missed += cell["missed"]
+            report.recoveries += cell["recovered"]
+            report.violations += cell["violations"]
+        report.states = sum(1 for _ in (self._folder / "states").iterdir())
         report.seconds = round(time.monotonic() - began, 1)
         return report
-
-    def _side_by_side(self, works: Sequence[Callable[[], dict[str, Any]]]) -> list[dict[str, Any]]:
-        return side_by_side(works, self._spec.workers, self._folder)
 
     def discover(self) -> list[tuple[str, int]]:
         """Every step of an undisturbed run, in order; of two, since threads may take turns differently."""
@@ -113,71 +106,87 @@ class Matrix:
             command = aside(lambda place=place: self._scenario.arrange(place))
             record = place.home.parent / "steps.json"
             ended = Actor(place.home, place.env, command, record=record).wait()
-            problems = aside(lambda place=place: self._scenario.check(place))
+            problems = self._scenario.check(place)
             if ended.code != 0 or problems:
                 raise RuntimeError(f"an undisturbed {self._spec.scenario} does not work: {problems} {ended}")
             facts = json.loads(record.read_text())
             load(facts["modules"])
+            gc.freeze()
             found |= dict(facts["steps"])
-            aside(lambda place=place: self.stage.remove(place))
+            self.stage.remove(place)
         return list(found.items())
+
+    def _faults(self, steps: Sequence[tuple[str, int]]) -> Iterator[tuple[Fault, ...]]:
+        """What each world dies of: one fault, or in ``pairs`` two at random."""
+        instants = [f for f in self._instants(steps) if self._spec.only in f.step]
+        if self._spec.pairs:
+            dice = random.Random(self._spec.seed)
+            yield from ((dice.choice(instants), dice.choice(instants)) for _ in range(self._spec.pairs))
+        else:
+            yield from ((instant,) for instant in instants)
 
     def _instants(self, steps: Sequence[tuple[str, int]]) -> list[Fault]:
         """When to die: before and after each step.
 
         After one step and before the next of the same thread is one instant to everything outside the
-        process, and a step that only reads changes nothing out there: unless every instant is asked for,
-        those that are the same are died at once.
+        process. A step that only reads changes nothing out there, and so does one of a transaction until it
+        is committed. Unless every instant is asked for, those that are the same are died at once.
         """
         faults, previous = [], 0
         for step, thread in steps:
-            if self._spec.every or thread != previous:
+            commits = step.startswith("COMMIT")
+            if self._spec.every or thread != previous or commits:
                 faults.append(Fault(step, BEFORE))
-            if self._spec.every or not step.startswith(READS):
+            if self._spec.every or not step.startswith((*READS, *UNCOMMITTED)):
                 faults.append(Fault(step, AFTER))
             previous = thread
         return faults
 
-    def _die(self, faults: Sequence[Fault]) -> dict[str, Any]:
-        """Make a world, begin its command there, and die at the fault; then say what is left."""
+    def _cell(self, faults: Sequence[Fault]) -> dict[str, Any]:
+        """Make a world, begin its command there, and die; if what is left is new, run again and look."""
         place = self.stage.place()
         command = aside(lambda: self._scenario.arrange(place))
         deaths, problems = 0, []
         for fault in faults:
             if deaths:
-                aside(place.age_leases)
+                place.age_leases()
             died = Actor(place.home, place.env, command, faults=[fault]).wait()
             deaths += died.code == KILLED
             if died.code not in (KILLED, 0):
                 problems.append(f"instead of dying: {died}")
             problems += [f"outlived its parent: {p}" for p in place.processes()]
+        recovers = self._is_new(self._scenario.state(place)) or self._spec.every
+        if recovers:
+            problems += self._recover(place, command)
+        if not problems:
+            self.stage.remove(place)
         name = " then ".join(f"{f.when} {f.step}" for f in faults)
         return {
-            "name": f"{self._spec.scenario}, killed {name}",
-            "command": command,
-            "place": asdict(replace(place, server=None))
-            | {"home": str(place.home), "media": str(place.media)},
-            "database": place.server.database_url if place.server else "",
             "deaths": deaths,
             "missed": len(faults) - deaths,
-            "state": aside(lambda: self._scenario.state(place)),
+            "recovered": int(recovers),
             "violations": [f"{self._spec.scenario}, killed {name}: {p}" for p in problems],
         }
 
-    def _recover(self, death: dict[str, Any]) -> dict[str, Any]:
+    def _is_new(self, state: str) -> bool:
+        """Whether no other cell has left the same; the first that asks is told so."""
+        mark = self._folder / "states" / hashlib.sha256(state.encode()).hexdigest()
+        with contextlib.suppress(FileExistsError):
+            mark.touch(exist_ok=False)
+            return True
+        return False
+
+    def _recover(self, place: Place, command: Sequence[str]) -> list[str]:
         """The same command again in what the dead left, and what is true then; and once more."""
-        place, command = self.stage.again(death["place"], death["database"]), death["command"]
-        aside(lambda: self._scenario.pass_time(place))
+        self._scenario.pass_time(place)
         first = self._call(place, command)
         problems = [] if first.code == 0 else [f"the next run: {first}"]
-        found, before = aside(lambda: (self._scenario.check(place), self._scenario.dump(place)))
+        problems += self._scenario.check(place)
+        before = self._scenario.dump(place)
         second = self._call(place, command)
         if (second.code, second.outcome) != (0, self._scenario.unchanged):
             problems.append(f"a further run is not {self._scenario.unchanged}: {second}")
-        problems += [*found, *changed(before, aside(lambda: self._scenario.dump(place)))]
-        if not problems:
-            aside(lambda: self.stage.remove(place))
-        return {"violations": [f"{death['name']}: {p}" for p in problems]}
+        return problems + changed(before, self._scenario.dump(place))
 
     def _call(self, place: Place, command: Sequence[str]) -> Ended:
         """Run it as an operator would: again while the database still holds a dead owner's locks."""
@@ -209,16 +218,21 @@ def make_base(template: Place) -> Place:
 
 def warm(server: Server | None) -> None:
     """Load what the program loads, so that forks need not; open nothing."""
-    from botocore.loaders import JSONFileLoader
+    import boto3
+    from botocore.loaders import JSONFileLoader, Loader
 
-    real, models = JSONFileLoader._load_file, {}
+    read, listed = JSONFileLoader._load_file, functools.cache(Loader().list_available_services)
+    models: dict[str, Any] = {}
 
     def load_once(loader: Any, path: str, open_method: Any) -> Any:
         if path not in models:
-            models[path] = real(loader, path, open_method)
+            models[path] = read(loader, path, open_method)
         return models[path]
 
     JSONFileLoader._load_file = load_once
+    # Each new client would look through a thousand folders for the services there are.
+    Loader.list_available_services = lambda _, type_name: listed(type_name)
+    boto3.client("s3", region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none")
     if server is not None:
         client(server)
 
@@ -232,27 +246,34 @@ def load(modules: Iterable[str]) -> None:
 
 
 def side_by_side(
-    works: Sequence[Callable[[], dict[str, Any]]], workers: int, folder: Path
+    works: Sequence[Callable[[], dict[str, Any]]], workers: int, folder: Path, until: float = float("inf")
 ) -> list[dict[str, Any]]:
-    """Do each piece of work in a fork of its own, some at once; return their results in order."""
+    """Do each piece of work in a fork of its own, some at once; return their results.
+
+    None is begun after ``until`` (monotonic).
+    """
+    hang_up()
     running: dict[int, Path] = {}
-    results: dict[str, dict[str, Any]] = {}
+    results: list[dict[str, Any]] = []
     waiting = list(enumerate(works))
     while waiting or running:
-        while waiting and len(running) < workers:
+        while waiting and len(running) < workers and time.monotonic() < until:
             number, work = waiting.pop(0)
             answer = folder / f"answer-{number}.json"
             pid = os.fork()
             if pid == 0:
+                die_with_parent()
                 _answer(work, answer)
             running[pid] = answer
+        if not running:
+            break
         pid, _ = os.wait()
         answer = running.pop(pid)
-        results[answer.name] = json.loads(answer.read_text())
+        results.append(json.loads(answer.read_text()))
         answer.unlink()
-        if "failed" in results[answer.name]:
-            raise RuntimeError(results[answer.name]["failed"])
-    return [results[f"answer-{number}.json"] for number in range(len(works))]
+        if "failed" in results[-1]:
+            raise RuntimeError(results[-1]["failed"])
+    return results
 
 
 def _answer(work: Callable[[], dict[str, Any]], answer: Path) -> None:
@@ -264,10 +285,6 @@ def _answer(work: Callable[[], dict[str, Any]], answer: Path) -> None:
     os._exit(0)
 
 
-def main() -> None:
-    report = Matrix(Spec(**json.load(sys.stdin))).play()
-    json.dump(asdict(report), sys.stdout)
-
-
-if __name__ == "__main__":
-    main()
+def play(spec: dict[str, Any]) -> Report:
+    """Play one scenario."""
+    return Matrix(Spec(**spec)).play()

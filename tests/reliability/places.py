@@ -7,7 +7,6 @@ three buckets, as production does; a place then looks at its own video alone.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
@@ -34,7 +33,8 @@ OF_VIDEO = {
 BUCKETS = ("VIDEO", "AUDIO", "UPLOADS")
 _MASKED = re.compile(
     r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{32}(?:[0-9a-f]{16})?\b|cell-[\w-]+|[0-9a-f]+-[0-9a-f]+-[0-9a-f]+(?=\.json)"
-    r"|datetime\(.*?\)|\d{4}-\d\d-\d\d[T ][\d:.]+|\d+\.\d+|:\d+:[0-9a-f]{8}"
+    r"|(?<=[0-9a-f]-)[0-9a-f]{16}-[0-9a-f]+|datetime\(.*?\)|\d{4}-\d\d-\d\d[T ][\d:.]+|\d+\.\d+"
+    r"|:\d+:[0-9a-f]{8}"
 )
 
 
@@ -113,13 +113,8 @@ class Place:
                 rows = [dict(row) for row in connection.execute(sql, values)]
                 connection.commit()
             return [{k: _loaded(k, v) for k, v in row.items()} for row in rows]
-        import psycopg
-        from psycopg.rows import dict_row
-
-        dsn = self.server.database_url.replace("+psycopg", "")
-        with psycopg.connect(dsn, row_factory=dict_row) as connection:
-            cursor = connection.execute(sql.replace("?", "%s").encode(), values)
-            return cursor.fetchall() if cursor.description else []
+        cursor = _session(self.server.database_url).execute(sql.replace("?", "%s").encode(), values)
+        return cursor.fetchall() if cursor.description else []
 
     def source_uris(self) -> tuple[str, str]:
         """The two URIs this place's video can have: its URL, or its bytes as an upload."""
@@ -156,12 +151,18 @@ class Place:
         rows = {t: sorted(_MASKED.sub("*", repr(r)) for r in found) for t, found in self.rows().items()}
         objects = {_MASKED.sub("*", "/".join(k)): (o.size, o.sha256) for k, o in self.objects().items()}
         tree = [
-            (_MASKED.sub("*", str(p.relative_to(self.home))), p.is_file() and _size(p))
+            (_MASKED.sub("*", str(p.relative_to(self.home))), p.is_file() and p.stat().st_size)
             for p in self.home.rglob("*")
+            if p.relative_to(self.home).parts[0] not in ("scratch", "ingestctl.db", "ingestctl.db-journal")
         ]
-        seen = repr((rows, sorted(objects.items()), sorted(tree), self.uploads()))
+        seen = repr((rows, sorted(objects.items()), sorted(tree), self.scratch(), self.uploads()))
         seen = seen.replace(self.upload_key[7:71], "its own bytes")
         return hashlib.sha256(seen.encode()).hexdigest()
+
+    def scratch(self) -> list[tuple[bool, bool]]:
+        """Of each scratch folder, whether anything is in it, and its lock: no later run asks more."""
+        found = (self.home / "scratch").glob("*")
+        return sorted((any(p.iterdir()), (p / ".lock").exists()) for p in found)
 
     def uploads(self) -> list[str]:
         """Unfinished uploads in S3, each with its parts."""
@@ -241,7 +242,7 @@ class Place:
             return left + ([f"{records} records of {objects} objects"] if records != objects else [])
         return left + [f"upload {upload}" for upload in self.uploads()]
 
-    def processes(self, patience_s: float = 3.0) -> list[str]:
+    def processes(self, patience_s: float = 10.0) -> list[str]:
         """Processes that still work here after ``patience_s``."""
         until = time.monotonic() + patience_s
         while (found := _processes(str(self.home).encode())) and time.monotonic() < until:
@@ -261,24 +262,43 @@ def _processes(mark: bytes) -> list[str]:
     return found
 
 
-@functools.cache
+_CLIENTS: dict[str, Any] = {}
+_SESSIONS: dict[str, Any] = {}
+
+
 def client(server: Server) -> Any:
-    """A plain client of the store. Made before forks, used after: it has no connection yet."""
-    import boto3
-    from botocore.config import Config
+    """A plain client of the store."""
+    if server.endpoint not in _CLIENTS:
+        import boto3
+        from botocore.config import Config
 
-    return boto3.client(
-        "s3",
-        endpoint_url=server.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=server.access,
-        aws_secret_access_key=server.secret,
-        config=Config(s3={"addressing_style": "path"}, connect_timeout=5, read_timeout=30),
-    )
+        _CLIENTS[server.endpoint] = boto3.client(
+            "s3",
+            endpoint_url=server.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=server.access,
+            aws_secret_access_key=server.secret,
+            config=Config(s3={"addressing_style": "path"}, connect_timeout=5, read_timeout=30),
+        )
+    return _CLIENTS[server.endpoint]
 
 
-def _size(path: Path) -> int:
-    return 0 if path.name == "ingestctl.db" else path.stat().st_size
+def _session(url: str) -> Any:
+    if url not in _SESSIONS:
+        import psycopg
+        from psycopg.rows import dict_row
+
+        dsn = url.replace("+psycopg", "")
+        _SESSIONS[url] = psycopg.connect(dsn, row_factory=dict_row, autocommit=True, prepare_threshold=None)
+    return _SESSIONS[url]
+
+
+def hang_up() -> None:
+    """Close this process's connections. To be done before forking a process that looks at places too."""
+    for made in _CLIENTS.values():
+        made.close()  # it connects again when used
+    while _SESSIONS:
+        _SESSIONS.popitem()[1].close()
 
 
 def _loaded(column: str, value: Any) -> Any:

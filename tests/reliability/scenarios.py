@@ -7,16 +7,17 @@ import itertools
 import os
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.reliability import oracle
-from tests.reliability.actors import Actor
 from tests.reliability.places import Place, client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ingestctl.domain.artifact import Artifact, Kind, ObjectRef
+    from ingestctl.domain.job import Lease
+    from ingestctl.domain.source import IngestSpec
     from ingestctl.wiring import Wiring
 
 
@@ -77,31 +78,49 @@ def half_done(place: Place) -> list[str]:
     """Attempt 1 died with the original stored, the audio on its way, and its children gone."""
     from ingestctl.domain.artifact import Kind
     from ingestctl.domain.job import Phase
-    from ingestctl.domain.source import parse_payload
     from ingestctl.storage.base import UploadRequest
 
-    wiring = opened(place)
-    command = _submit(place, place.url)
-    store, storage = wiring.store, wiring.storage
-    claim = store.claim(command[-1], owner="dead", lease_s=60, stale_after_s=60)
-    lease, video = claim.lease, claim.video
-    terms = {"source_type": video.source_type, "source_uri": video.source_uri, "buckets": wiring.buckets}
-    spec = parse_payload(claim.job.payload, video_id=video.id, **terms)
+    wiring, command = opened(place), _submit(place, place.url)
+    store = wiring.store
+    lease, spec = _claimed(wiring, command[-1])
     store.enter_phase(lease, Phase.DOWNLOADING)
     store.reserve(lease, spec.video, Kind.VIDEO)
     store.reserve(lease, spec.audio, Kind.AUDIO)
     learned = {"phase": "downloading", "source": {"title": "v", "duration_ms": 1000}}
     store.enter_phase(lease, Phase.PROCESSING, ended=learned)
     store.enter_phase(lease, Phase.STORING)
-    body = place.media.read_bytes()
-    session = storage.begin(UploadRequest(spec.video, "video/mp4", {"ingest-run": lease.run_id}))
-    session.append(body)
-    digest = hashlib.sha256(body).hexdigest()
-    store.stage(lease, spec.video, size_bytes=len(body), sha256=digest, content_type="video/mp4")
-    session.publish()
-    storage.begin(UploadRequest(spec.audio, "audio/wav")).append(bytes(100_000))
+    _stored(wiring, lease, spec.video, Kind.VIDEO, place.media.read_bytes())
+    wiring.storage.begin(UploadRequest(spec.audio, "audio/wav")).append(bytes(100_000))
     place.age_leases()
     return command
+
+
+def _claimed(wiring: Wiring, job_id: str) -> tuple[Lease, IngestSpec]:
+    from ingestctl.domain.source import parse_payload
+
+    claim = wiring.store.claim(job_id, owner="dead", lease_s=60, stale_after_s=60)
+    video = claim.video
+    terms = {"source_type": video.source_type, "source_uri": video.source_uri, "buckets": wiring.buckets}
+    return claim.lease, parse_payload(claim.job.payload, video_id=video.id, **terms)
+
+
+def _stored(wiring: Wiring, lease: Lease, ref: ObjectRef, kind: Kind, body: bytes) -> Artifact:
+    """Store an object as a run does, short of the commit."""
+    from ingestctl.domain.artifact import Artifact, ArtifactState
+    from ingestctl.storage.base import UploadRequest
+
+    named = {"ingest-run": lease.run_id, "ingest-kind": kind.value, "ingest-video": lease.video_id}
+    facts = {
+        "size_bytes": len(body),
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "content_type": {"video": "video/mp4", "audio": "audio/wav"}[kind.value],
+    }
+    wiring.store.reserve(lease, ref, kind)
+    session = wiring.storage.begin(UploadRequest(ref, facts["content_type"], named))
+    session.append(body)
+    wiring.store.stage(lease, ref, **facts)
+    owner = (lease.video_id, lease.job_id, lease.run_id)
+    return Artifact(ref, kind, *owner, ArtifactState.STORED, etag=session.publish().etag, **facts)
 
 
 def failed(place: Place) -> list[str]:
@@ -116,25 +135,37 @@ def failed(place: Place) -> list[str]:
 
 def damaged(place: Place) -> list[str]:
     """A job that succeeded, and whose video has lost its bytes since; its audio is whole."""
-    if Actor(place.home, place.env, _submit(place, place.url)).wait().code != 0:
-        raise RuntimeError("the run before the damage failed")
-    stored = {row["kind"]: row for row in place.rows()["ingest_artifacts"]}["video"]
-    body = b"\0" * stored["size_bytes"]
+    from ingestctl.db.base import VideoFacts
+    from ingestctl.domain.artifact import Kind, storage_ref
+
+    wiring, job_id = opened(place), _submit(place, place.url)[-1]
+    lease, spec = _claimed(wiring, job_id)
+    video = _stored(wiring, lease, spec.video, Kind.VIDEO, place.media.read_bytes())
+    audio = _stored(wiring, lease, spec.audio, Kind.AUDIO, bytes(32_000))
+    pointer = storage_ref(video, wiring.storage.provider)
+    facts = VideoFacts(duration_ms=1000)
+    wiring.store.succeed(lease, facts=facts, artifacts=(video, audio), storage_ref=pointer)
+    body = bytes(video.size_bytes or 0)
     if place.server is None:
-        (place.home / "objects" / stored["bucket"] / stored["key"]).write_bytes(body)
+        (place.home / "objects" / video.ref.bucket / video.ref.key).write_bytes(body)
     else:
-        client(place.server).put_object(Bucket=stored["bucket"], Key=stored["key"], Body=body)
-    return ["cleanup", stored["job_id"], "--confirm", stored["job_id"], "--reason", "damaged"]
+        client(place.server).put_object(Bucket=video.ref.bucket, Key=video.ref.key, Body=body)
+    return ["cleanup", job_id, "--confirm", job_id, "--reason", "damaged"]
 
 
 def cleaned(place: Place) -> list[str]:
     """The same after its cleanup, which an operator wants undone."""
-    done = Actor(place.home, place.env, damaged(place)).wait()
-    incidents = place.rows()["ingest_incidents"]
-    if done.code != 0 or len(incidents) != 1:
-        raise RuntimeError(f"the cleanup to undo failed: {done} {incidents}")
-    job_id = place.job_ids()[0]
-    return ["cleanup", "--undo", incidents[0]["id"], "--confirm", job_id, "--reason", "undo"]
+    from ingestctl.domain.stop import Stop
+    from ingestctl.ops.planning import Terms
+
+    job_id = damaged(place)[1]
+    wiring, stop = opened(place), Stop()
+    planner = wiring.planner(stop)
+    plan = planner.survey([wiring.store.resolve(job_id)], Terms()).plan
+    (done,) = wiring.cleaner(planner, stop).apply(plan, reason="damaged")
+    if done.error is not None or done.incident is None:
+        raise RuntimeError(f"the cleanup to undo failed: {done}")
+    return ["cleanup", "--undo", done.incident, "--confirm", job_id, "--reason", "undo"]
 
 
 def file(place: Place) -> list[str]:
@@ -181,7 +212,7 @@ class Stage:
 
     def place(self) -> Place:
         """A new place, of a name that no other fork gives. Opens nothing."""
-        tag = f"{os.getpid():x}-{next(self._numbers)}"
+        tag = f"{self._template.home.name}-{os.getpid():x}-{next(self._numbers)}"
         folder = self._template.home / f"cell-{tag}"
         home, media, server = folder / "home", self._template.media, self._template.server
         folder.mkdir()
@@ -199,13 +230,6 @@ class Stage:
             server = replace(server, database_url=url)
         url = f"{self._template.url}?cell=cell-{tag}"
         return replace(self._template, home=home, media=media, server=server, tag=tag, url=url)
-
-    def again(self, made: dict[str, Any], database_url: str) -> Place:
-        """A place that :meth:`place` made in another fork."""
-        server = self._template.server
-        if server is not None:
-            server = replace(server, database_url=database_url)
-        return Place(**{**made, "home": Path(made["home"]), "media": Path(made["media"]), "server": server})
 
     def remove(self, place: Place) -> None:
         """Remove a place's folder, and its database if it has one of its own."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BEFORE, AFTER = "before", "after"
 _ID = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}|cell-\w+|\b[0-9a-f]+-[0-9a-f]+-[0-9a-f]+(?=\.json)"
+    r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}|cell-[\w-]+|\b[0-9a-f]+-[0-9a-f]+-[0-9a-f]+(?=\.json)"
 )
 _SQL = re.compile(
     r"\s*(INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE|CREATE (?:UNIQUE )?INDEX|ALTER TABLE|\w+)\s*(\w*)"
@@ -79,7 +79,8 @@ class Steps:
     def _act(self, step: str, when: str) -> None:
         number = self._faults.get((step, when))
         if number is not None:
-            os.kill(os.getpid(), number)
+            # To this very thread: another may take what is sent to the process, and this one goes on.
+            signal.pthread_kill(threading.get_ident(), number)
 
     def _step(self, label: str, work: Callable[[], Any]) -> Any:
         self._inside.yes = True

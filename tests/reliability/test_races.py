@@ -23,7 +23,7 @@ def _played(
     return report["figures"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_thousand_starts_of_one_job_are_one_attempt(play: Any, figures: Any, kind: str) -> None:
     """Fifty processes start it twenty times each: one succeeds, the others are busy or find it done."""
@@ -33,44 +33,36 @@ def test_a_thousand_starts_of_one_job_are_one_attempt(play: Any, figures: Any, k
     assert seen["busy"] > 0
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(("kind", "count"), [("folder", 14), ("server", 14)])
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_paused_owner_that_wakes_after_a_takeover_writes_nothing(
-    play: Any, figures: Any, kind: str, count: int
+    play: Any, figures: Any, kind: str
 ) -> None:
     """Its lease was aged, so its own watchdog knows nothing yet: the fence alone must hold."""
-    seen = _played(play, figures, kind, play="zombies", count=count)
-    assert seen["zombies"] >= count * 0.7
+    seen = _played(play, figures, kind, play="zombies", count=12)
+    assert seen["zombies"] >= 10
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_paused_owner_whose_lease_really_ran_out(play: Any, figures: Any, kind: str) -> None:
     seen = _played(play, figures, kind, play="zombies_waited", count=3)
     assert seen["zombies"] >= 1
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", KINDS)
-def test_two_hundred_paused_owners(play: Any, figures: Any, kind: str) -> None:
-    seen = _played(play, figures, kind, play="zombies", count=200, seed=11)
-    assert seen["zombies"] >= 150
-
-
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_rounds_of_pending_at_once_run_each_job_once(play: Any, figures: Any, kind: str) -> None:
     _played(play, figures, kind, database="migrated", play="pending", count=8)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_wrong_local_clocks_change_nothing(play: Any, figures: Any, kind: str) -> None:
     _played(play, figures, kind, play="clocks")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_worker_on_a_busy_machine_keeps_its_lease(play: Any, figures: Any, kind: str) -> None:
     _played(play, figures, kind, play="load", count=6)
