@@ -1,7 +1,7 @@
 """Why did it fail, and what now: the runbook's causes and :func:`diagnose`.
 
 A problem is read line by line. Each line is asked for structure first (SQLSTATE,
-S3 code, HTTP status), then for words (:mod:`ingestctl.domain.cause_words`). Who is
+S3 code, HTTP status), then for words (:mod:`ingestctl.domain.service_words` and its neighbours). Who is
 talking counts: storage and database own their trouble (a 404 from storage says
 nothing about the source), and trouble in unknown words from a known side is that
 side's, with low confidence. A full disk beats everything, a telling line beats a
@@ -16,23 +16,23 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from ingestctl.domain.cause_signs import (
+from ingestctl.domain.cause_codes import (
     HTTP_STATUS,
-    OWN,
     S3_CODE,
     S3_FULL,
     S3_RETRY,
-    SIDES,
     SOURCE_STATUS,
     SQLSTATE,
     SQLSTATE_RETRY,
     STATUS_PHRASE,
-    Side,
 )
-from ingestctl.domain.cause_words import SERVICE_SIGNS
+from ingestctl.domain.cause_signs import OWN, SIDES, Side
+from ingestctl.domain.common_words import COMMON_SIGNS
 from ingestctl.domain.errors import IngestError, Retryable
 from ingestctl.domain.exception_chain import describe, links, retry_after
+from ingestctl.domain.service_words import SERVICE_SIGNS
 from ingestctl.domain.source_words import SOURCE_SIGNS
+from ingestctl.domain.worker_words import WORKER_SIGNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,7 +160,7 @@ _ROWS = (
 )
 CAUSES: Mapping[str, Cause] = MappingProxyType({row.code: row for row in _ROWS})
 
-SIGNS = (*SERVICE_SIGNS, *SOURCE_SIGNS)
+SIGNS = (*SERVICE_SIGNS, *WORKER_SIGNS, *SOURCE_SIGNS, *COMMON_SIGNS)
 
 _HEAD, _TAIL = 16_000, 64_000  # characters of a long text that are read
 _LINE, _EVIDENCE = 1_500, 500
