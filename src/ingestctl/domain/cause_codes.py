@@ -29,32 +29,41 @@ SOURCE_STATUS: dict[int, tuple[str, Retryable]] = {
 _REASONS = "|".join(re.escape(status.phrase) for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST)
 
 # A status counts only beside words that say it is one: "403" alone may be a byte count.
+_SAYS_STATUS = (
+    r"\bhttps?(?:/\d(?:\.\d)?)?(?:[ _-]?(?:client|server))?(?:[ _-]?(?:error|status|code|response))?(?:[ _-]?code)?",
+    r"\bserver returned|\w*status(?:[ _-]?code)?(?: received| of| is| was| returned)?",
+    r"\bresponse(?:[ _-]code)?|<httperror|\btoo many|\bgot(?: an?)?|\bcode",
+    r"\b(?:backend )?error(?: code)?|\breturned error:?|\b(?:returned|replied|responded|answered)(?: with)?(?: an?)?",
+    r"\bunexpected response|\btoomanyrequests|\bforbidden|\bunauthorized|client error|server error",
+    r"does not indicate success|clientresponseerror|\bfailed(?: with)?",
+)
+_AROUND_STATUS = (
+    rf"\b([45]\d\d)(?:\s|: |, |, message=['\"]|\s?\()(?:(?:GET|PUT|POST|PATCH|HEAD|DELETE) |client error|"
+    rf"server error|slow down|service temporarily|http error\b|error\b|{_REASONS})",
+    r"\(([45]\d\d) [a-z]+_[a-z_]+\)",
+    r"\b([45]\d\d) [a-z]+_[a-z_]+\b",
+)
 HTTP_STATUS = re.compile(
-    r"(?:\bhttp(?:s|/\d(?:\.\d)?)?(?:[ _-]?(?:error|status|code|response))?(?:[ _-]code)?"
-    r"|\bserver returned|\bstatus(?:[ _-]?code)?(?: received| of| is| was)?"
-    r"|\bresponse(?:[ _-]code)?|<httperror|\btoo many"
-    r"|\b(?:backend )?error(?: code)?|\breturned error:?|\breturned|\bunexpected response"
-    r"|\btoomanyrequests|\bforbidden|\bunauthorized|client error|server error)[\s:=('\"\[]{0,4}"
-    r"([45]\d\d)\b(?! (?:bytes|kb|mb|frames|ms|s)\b)"
-    rf"|\b([45]\d\d)(?:\s|: |, )(?:(?:GET|PUT|POST|PATCH|HEAD|DELETE) |client error|server error|slow down|"
-    rf"service temporarily|{_REASONS})"
-    r"|\(([45]\d\d) [a-z]+_[a-z_]+\)",
+    rf"(?:{'|'.join(_SAYS_STATUS)})['\"]?[\s:=('\"\[]{{0,4}}([45]\d\d)\b(?! (?:bytes|kb|mb|frames|ms|s)\b|\.\d|%)"
+    rf"|{'|'.join(_AROUND_STATUS)}",
     re.IGNORECASE,
 )
 
 # A status and its phrase, taken out so that "Not Found" beside 404 does not speak twice.
 STATUS_PHRASE = re.compile(rf"{HTTP_STATUS.pattern}|: (?:{_REASONS})\b", re.IGNORECASE)
 
-# The code as botocore, raw XML, minio-py and the Go and Java SDKs print it.
+# The code as botocore, raw XML, JSON, minio-py and the Go and Java SDKs print it.
 S3_CODE = re.compile(
     r"error (?:occurred )?\((\w+)\)(?: occurred)?(?: when calling the|:)"
     r"|<code>\s?(\w+)\s?</code>"
-    r"|\bcode ?[:=] ?(\w+), ?(?:message|resource|request)"
+    r"|\bcode['\"]? ?[:=] ?['\"]?(\w+)['\"]?, ?['\"]?(?:message|resource|request)"
     r"|\bapi error (\w+):|AWSError '(\w+)'"
-    r"|error code: (\w+)[;,)]"
+    r"|error ?code: ?(\w+)\b"
     r"|S3::Errors::(\w+)|s3 error: \d{3} \((\w+)\)|request with error code (\w+)",
     re.IGNORECASE,
 )
+# A code as a bare word, read only where storage speaks and only when it is a known one.
+S3_WORD = re.compile(r"\b[A-Z][a-z]+[A-Z]\w{3,40}|\b[a-z]{3,14}_[a-z_]{3,30}|\b[a-z]{4,12}[A-Z][A-Za-z]{3,30}")
 # From botocore's retry tables and the S3, MinIO and Ceph lists of error codes. Any other code is "after-fix".
 S3_RETRY = frozenset(
     [
@@ -90,6 +99,13 @@ S3_RETRY = frozenset(
         "conditionalrequestconflict",
         "serverbusy",
         "busy",
+        "requestcanceled",
+        "clientdisconnected",
+        "operationtimedout",
+        "toobusy",
+        "ratelimitexceeded",
+        "userratelimitexceeded",
+        "backenderror",
         "internalservererror",
         "serviceunavailableexception",
     ]
@@ -105,9 +121,33 @@ S3_FULL = frozenset(
         "insufficientstorage",
         "notenoughspace",
         "totalobjectsizelimitexceeded",
+        "storagecapexceeded",
+        "accountquotaexceeded",
     ]
 )
 
-SQLSTATE = re.compile(r"\bsqlstate(?: code)?[\s:=(\"'\[]{0,4}([0-9A-Z]{5})\b", re.IGNORECASE)
-# Classes of PostgreSQL's appendix A that pass by themselves: connection, rollback, resources, locks.
-SQLSTATE_RETRY = ("08", "25P03", "40", "53", "55P03", "57", "XX000")
+# As drivers spell it, as `\set VERBOSITY` and log_error_verbosity print it, and as Npgsql and node do.
+SQLSTATE = re.compile(
+    r"\bsql ?state(?: code)?[\s:=(\"'\[]{0,4}([0-9A-Z]{5})\b"
+    r"|(?-i:\b(?:ERROR|FATAL|PANIC|WARNING): {2}([0-9A-Z]{5}): )"
+    r"|(?:PostgresException \(0x\w{8}\)|PostgresError): ([0-9A-Z]{5}):"
+    r"|PostgresError.{0,40}\bcode[\"']?: ?[\"']([0-9A-Z]{5})\b"
+    r"|(?-i:\bcode: '([0-9]{2}[0-9A-Z][0-9]{2})')",
+    re.IGNORECASE,
+)
+# Of PostgreSQL's appendix A what passes by itself: connection, rollback, resources, locks.
+SQLSTATE_RETRY = (
+    *("08", "25P03", "25P04", "40", "53000", "53200", "53300", "55006", "55P03"),
+    *("57000", "57014", "57P01", "57P02", "57P03", "57P05", "72000", "XX000"),
+)
+SQLSTATE_FULL = "53100"
+# The same conditions as psycopg and asyncpg name their classes.
+CONDITION_RETRY = re.compile(
+    r"(?:psycopg2?\.errors|asyncpg\.exceptions)\.(?:ConnectionException|ConnectionFailure|ConnectionDoesNotExist|"
+    r"SqlclientUnable\w+|SqlserverRejected\w+|ClientCannotConnect|ConnectionRejection|TransactionResolutionUnknown|"
+    r"ProtocolViolation|TransactionRollback|SerializationFailure|Serialization|StatementCompletionUnknown|"
+    r"DeadlockDetected|InsufficientResources|OutOfMemory|TooManyConnections|ObjectInUse|LockNotAvailable|"
+    r"OperatorIntervention|QueryCancell?ed|AdminShutdown|CrashShutdown|CannotConnectNow|IdleSessionTimeout|"
+    r"IdleInTransactionSessionTimeout|TransactionTimeout|SnapshotTooOld|InternalError_|"
+    r"TransactionIntegrityConstraintViolation)(?:Error)?\b"
+)

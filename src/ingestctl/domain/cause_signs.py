@@ -70,8 +70,16 @@ TRANSPORT: tuple[str, ...] = (
     r"dns (?:lookup|resolution|server|error|failure)|tls handshake|handshake (?:time|fail|oper|did not)",
     r"(?:connect|connection attempt) (?:failed|error)|failed to connect|unable to connect|"
     r"(?:could|can)(?:n.t|.t|not| not) connect|error connecting|not connect to",
-    r"\berrno[ :=]{1,3}-?(?:2|3|5|10[1-4]|110|111|113) ?\]? ?(?:connection|network|name|temporary|no route)",
-    r"winerror 100[56]\d|ended prematurely.{0,20}(?:transfer|response)|wsaeconn\w+|context deadline",
+    # errno of Linux, macOS and Windows, with or without its words
+    r"(?:errno|win ?error|wsa error|socket error|os error)[ :=]{1,3}(?:10[0-8]|11[0-3]|99|49|5[0-4]|57|6[0145]|"
+    r"100[4-6]\d|1100[1-4]|121|1236|12002|12007|12029|12030|12152)\b(?!\D{0,3}(?:remote i/o))",
+    r"\berrno[ :=]{1,3}-[235]\b|\bWSA(?:E\w+|HOST_NOT_FOUND|TRY_AGAIN|NO_DATA)\b|host is down|network dropped",
+    r"(?:cannot|can't) assign requested address|no buffer space|software caused connection abort",
+    r"network name is no longer available|semaphore timeout|requested address is not valid in its context",
+    r"5xx server error|failure when receiving data|fail\w* sending data|timeout was reached|transferred a partial file",
+    r"server returned nothing|http/?2 framing layer|not closed cleanly|failed to decode it|connection has been "
+    r"closed \(eof\)",
+    r"ended prematurely.{0,20}(?:transfer|response)|wsaeconn\w+|context deadline",
     r"stream error|stream ends prematurely|unexpected end of (?:stream|response)|no response from|"
     r"did not respond|stalled",
 )
@@ -106,7 +114,14 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"errorcode:[a-z]|\brgw\b|upload id\b|uploadid|entity tag|storage\.objects?\.|"
             r"storage\.buckets?\.|\.minio\.sys|"
             r"amz-request|HostId|error making request with error code|\bSigV4\b|presigned|aliyuncs|qcloud|"
-            r"cos_exception|scw\.cloud|oss2\.exceptions",
+            r"cos_exception|scw\.cloud|oss2\.exceptions|b2sdk|boto\.exception|awssdk|aws_sdk|smithy",
+            # S3's own codes, by which a line without a name is known
+            r"(?-i:\b(?:NoSuch(?:Bucket|Key|Upload)|SignatureDoesNotMatch|InvalidAccessKeyId|SlowDown(?:Read|Write)?|"
+            r"RequestTimeTooSkewed|EntityToo(?:Large|Small)|BucketAlready\w+|BucketNotEmpty|InvalidBucketName|"
+            r"AuthorizationHeaderMalformed|MalformedXML|XMinio\w+|XAmz\w+|ExpiredToken|InvalidPart(?:Order)?|"
+            r"BadDigest|InvalidDigest|PermanentRedirect|TemporaryRedirect|AllAccessDisabled|InvalidObjectState|"
+            r"InvalidStorageClass|KeyTooLongError|MissingContentLength|IncompleteBody|InvalidSecurity|"
+            r"TooManyBuckets|UserSuspended|QuotaExceeded|AccountProblem|OperationAborted)\b)",
         ),
     ),
     (
@@ -117,7 +132,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"instagram)\b",
             r"error: \[[\w:.+-]+\]|youtube said|extractorerror|unable to download (?:\w+ )*(?:data|webpage|"
             r"page|manifest|json|m3u8)",
-            r"yt-dl\.org|the appropriate issue template|\]\s?\[error\]|gallery-dl|streamlink|\[cli\]|you-get|"
+            r"yt-dl\.org|the appropriate issue template|an extractor error has occ?ur|\]\s?\[error\]|gallery-dl|streamlink|\[cli\]|you-get|"
             r"^error: [\w. -]{2,40} (?:said|says|returned error|returns error)\b|playable streams|m3u8 info|"
             r"could not open stream|<hlsstream|errorCode=\d|CUID#|scrapy\.|pytube|innertube|instaloader|"
             r"newpipe|rtmpdump|^error: (?:unable to )?open(?:ing)? url|"
@@ -131,13 +146,14 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"postgres|libpq|sqlalche|sqlite|sqlstate|asyncpg|pgbouncer|pg_hba|\bpq: |\bPG::",
             r"\bport[ =]5432\b|:5432\b|\bfatal: {1,2}\w|\bdatabase (?:system|is|file|disk|table|"
             r"connection)\b",
-            r"could not connect to (?:server|database)|connection to server at|PGSQL|\bpgx?pool|\bpgx\b",
+            r"(?<!ms: )could not connect to (?:server|database)|connection to server at|PGSQL|\bpgx?pool|\bpgx\b",
             r"(?-i:(?:ERROR|FATAL|PANIC|LOG|WARNING): {2}\S)|(?-i:(?:WARNING|LOG|ERROR) [CS]-0x)|\bpooler\b",
             r"\bdb error\b|server[_ ]login|(?-i:\[\d+\] (?:FATAL|PANIC|LOG|ERROR|WARNING): )|\bpg_\w|patroni|"
             r"wal segment|"
             r"alembic|driver: bad conn|autovacuum|\bvacuum\b|page checksum|replication slot|\bstandby\b|"
             r"pgbackrest|wal-g|"
-            r"login query|prepared statement|ConnectionDoesNotExistError",
+            r"login query|prepared statement|ConnectionDoesNotExistError|\bPostgresError|\bsql (?:state|error)\b|"
+            r"sql logic error|other api misuse|string or blob too big|idle[- ]session|accessed by other users",
         ),
     ),
     (

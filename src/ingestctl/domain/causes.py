@@ -17,12 +17,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from ingestctl.domain.cause_codes import (
+    CONDITION_RETRY,
     HTTP_STATUS,
     S3_CODE,
     S3_FULL,
     S3_RETRY,
+    S3_WORD,
     SOURCE_STATUS,
     SQLSTATE,
+    SQLSTATE_FULL,
     SQLSTATE_RETRY,
     STATUS_PHRASE,
 )
@@ -169,8 +172,22 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _URL = re.compile(r"\b(?:https?|s3|rtmp)://[^\s'\"<>)]+", re.IGNORECASE)
 _NOISE = re.compile(
     r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame="
-    r"|\(Background on|(?:DETAIL|CONTEXT|QUERY|STATEMENT): |Stream #\d|Metadata:)"
+    r"|\(Background on|(?:DETAIL|CONTEXT|QUERY|STATEMENT): |Stream #\d|Metadata:"
+    r"|\[download\] (?:Destination: |[^:]{1,300} has already been downloaded|Downloading (?:item|video|playlist) )"
+    r"|\[(?:ExtractAudio|Merger|Metadata|Fixup\w{1,20}|MoveFiles)\] (?!.{0,400}\berror))"
 )
+_FINE = re.compile(
+    r"\b(?:0|no|without(?: any)?) (?:errors?|failures?|warnings?|problems?|failed)\b|\b(?:errors?|failed|failures?)[:=] ?0\b",
+    re.IGNORECASE,
+)
+"""Words of trouble in a line that says all is well."""
+_MEDIA = re.compile(
+    r"(?:^\W*(?:error\W{1,4})?|\b(?:this|the|that|no|your|these|requested) )(?:\w+ ){0,2}(?:video|vod|live ?stream|stream|"
+    r"episode|track|song|playlist|channel|clip|broadcast|tweet|post|reel|premiere|podcast|movie|content|account|profile|"
+    r"user|event)s?\b",
+    re.IGNORECASE,
+)
+_PYTHON = re.compile(r"\b(?:Attribute|Key|Type|Index|Name|Assertion|UnboundLocal)Error\b")
 _WARNING = re.compile(
     r"\bwarn(?:ing)?\b|^\W*\[?(?:info|debug|notice)\b|\]\[(?:info|debug)\]|\bretrying\b|\bskipping\b",
     re.IGNORECASE,
@@ -241,7 +258,7 @@ def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
 
 def _read(line: str, common: Side) -> _Finding | None:
     """What one line says, or None. Structure speaks before words, a full disk before both."""
-    plain = _URL.sub("URL", line.split("[SQL:")[0]).replace("’", "'")
+    plain = _FINE.sub("", _URL.sub("URL", line.split("[SQL:")[0])).replace("’", "'")
     side = _side(line) or common
     if SIGNS[0].words.search(plain):
         return _Finding(SIGNS[0].cause, SIGNS[0].retryable, SIGNS[0].weight)
@@ -249,7 +266,7 @@ def _read(line: str, common: Side) -> _Finding | None:
     status = HTTP_STATUS.search(plain)
     if status is None or (found is not None and found.weight >= 2 and found.cause not in _GENERIC):
         return found
-    return _read_status(int(status[1] or status[2] or status[3]), side, plain) or found
+    return _read_status(int(next(group for group in status.groups() if group)), side, plain) or found
 
 
 _GENERIC = frozenset(
@@ -259,14 +276,27 @@ _GENERIC = frozenset(
 
 
 def _read_codes(line: str, side: Side) -> _Finding | None:
-    if state := SQLSTATE.search(line):
-        passes = state[1].upper().startswith(SQLSTATE_RETRY)
-        return _Finding("database_error", "yes" if passes else "after-fix")
-    if (found := S3_CODE.search(line)) and side == "storage":
-        code = next(group for group in found.groups() if group).lower()
+    if found := SQLSTATE.search(line):
+        state = next(group for group in found.groups() if group).upper()
+        if state == SQLSTATE_FULL:
+            return _Finding("disk_full", "after-fix", 3)
+        return _Finding("database_error", "yes" if state.startswith(SQLSTATE_RETRY) else "after-fix")
+    if CONDITION_RETRY.search(line):
+        return _Finding("database_error", "yes")
+    return _read_s3(line) if side == "storage" else None
+
+
+def _read_s3(line: str) -> _Finding | None:
+    found = S3_CODE.search(line)
+    told = [next(group for group in found.groups() if group)] if found else []
+    for number, word in enumerate([*told, *S3_WORD.findall(line)]):
+        code = word.lower().replace("_", "")
         if code in S3_FULL:
             return _Finding("disk_full", "after-fix", 3)
-        return _Finding("storage_error", "yes" if code in S3_RETRY else "after-fix")
+        if code in S3_RETRY:
+            return _Finding("storage_error", "yes")
+        if number == 0 and found:  # a code of another kind, told as one
+            return _Finding("storage_error", "after-fix")
     return None
 
 
@@ -298,6 +328,16 @@ def _read_words(line: str, side: Side) -> _Finding | None:
         if sign.words.search(line):
             sure = sign.weight > 1 and not (sign.cause == "download_timeout" and not side)
             return _Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure)
+    return None if side else _read_as_source(line)
+
+
+def _read_as_source(line: str) -> _Finding | None:
+    """Who says "this livestream has ended" speaks of a source, though no tool's name is on the line."""
+    if not _MEDIA.search(line) or _PYTHON.search(line):
+        return None
+    for sign in SOURCE_SIGNS:
+        if sign.weight > 1 and sign.where == "source" and sign.words.search(line):
+            return _Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure=False)
     return None
 
 

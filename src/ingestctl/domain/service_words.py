@@ -19,10 +19,10 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"no space left|\bENOSPC\b|\bEDQUOT\b|errno[ :=]*(?:28|122)\b|os error (?:28|122|112)\b",
-            r"winerror 112|not enough (?:free )?(?:disk )?space|disk quota exceeded",
+            r"winerror (?:112|39)\b|errno 69\b|dis[ck] quota|no space on|space left on|ran out of (?:disk )?space|not enough (?:free )?(?:disk )?space|disk quota exceeded",
             r"file ?system (?:is )?full|out of disk space",
-            r"(?:disk|drive|device|volume|partition) (?:is )?full\b|SQLITE_FULL",
-            r"insufficient (?:disk )?(?:space|storage)|storage ?full|minimum free (?:disk|drive)",
+            r"(?:disk|drive|device|volume|partition)(?: [\"\'/]\S{1,80})? (?:is )?(?:nearly )?full\b|SQLITE_FULL|check free disk",
+            r"insufficient (?:free )?(?:disk )?(?:space|storage)|(?-i:errors\.DiskFull|DiskFullError)|cap exceeded|storage[ _]cap|storage quota|storage ?full|minimum free (?:disk|drive)",
             r"sqlstate[\s:=(]{0,3}53100|bucket quota|quota of the bucket|ephemeral[- ](?:local )?storage",
             r"usage .{0,60}exceeds the|no (?:more )?(?:free|writable) volumes|low (?:on )?disk|"
             r"flood[- ]stage|(?:no free|out of) inodes|"
@@ -42,7 +42,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"permission denied for (?:database|sequence|function|column|view|language)",
             r"must be (?:owner|superuser)|row-level security policy|invalid dsn|missing \"=\" after",
             r"invalid connection option|requires ssl|ssl off|does not support ssl|insufficientprivilege",
-            r"could not translate host name|could not parse.{0,40}url from",
+            r"could not translate host name|failed to resolve host .{1,200} not known|could not parse.{0,40}url from|can.t load plugin|invalidpassword",
         ),
         "database_error",
         "after-fix",
@@ -73,20 +73,21 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"invalid byte sequence for encoding|could not access status of transaction",
             r"could not determine data type|unsupported (?:startup|frontend)|can't adapt type",
             r"missing chunk number|cached plan must not change|cannot execute \w+ in a read-only",
-            r"could not write (?:block|to file)|not accepting commands",
+            r"could not write (?:block|to file)|not accepting commands|could not open file \"|sql logic error",
+            r"SQLITE_(?:ERROR|MISUSE|MISMATCH|TOOBIG|AUTH|RANGE|PERM|FORMAT)\b|string or blob too big|other api misuse",
         ),
         "database_error",
         "after-fix",
     ),
     Sign(
         _words(
-            r"server closed the connection|could not connect to server|connection to server (?:at|on)",
+            r"server closed the connection|(?<!ms: )could not connect to server|connection to server (?:at|on)",
             r"database (?:table |schema )?is locked|SQLITE_(?:BUSY|LOCKED)|deadlock detected",
             r"could not serialize|too many (?:clients|connections for)|remaining connection slots",
             r"sorry, too many|queuepool limit|database system is (?:starting|shutting|in recovery|not yet)",
             r"terminating connection|canceling statement|cancell?ing (?:authentication|autovacuum)",
             r"lock timeout|could not obtain lock|query_wait_timeout|admin shutdown|ssl syscall",
-            r"ssl connection has been closed|connection (?:already|is) closed",
+            r"(?<!tls/)ssl connection has been closed|connection (?:already|is) closed",
             r"couldn't get a connection after|conflict with recovery",
             r"terminated by signal.{0,80}server process|server process.{0,80}terminated by signal",
             r"another server process exited|because of crash|pool(?:timeout| timeout)|idle-in-transaction",
@@ -94,6 +95,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"could not receive data from (?:server|client)|locking protocol|could not send (?:data|ssl)",
             r"the connection is (?:lost|closed)|schema has changed|no more connections allowed",
             r"consuming input failed|sending query failed|connection slots|pgbouncer cannot connect",
+            r"being accessed by other users|the pool '[^']{0,80}' (?:is|has) already|idle[- ](?:session|in[- ]transaction)",
+            r"SQLITE_(?:INTERRUPT|PROTOCOL|SCHEMA|ABORT|NOMEM)\b",
             r"server conn crashed|postmaster exit|eof on client connection|server login has been",
         ),
         "database_error",
@@ -101,7 +104,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"cursor already closed|took too long|bad connection|lock not available|max clients|"
+            r"\binterrupted\b|query aborted|cursor already closed|took too long|bad connection|lock not available|max clients|"
             r"rolled back due|can.t reconnect|invalid transaction|transaction is rolled back|recovery mode|"
             r"shutting down|connection.{0,30}(?:exhausted|in use|lost|dead|gone away)|query timeout",
             r"out of memory|memory exhausted|ssl error|decryption failed|try again|temporar|too many|"
@@ -115,6 +118,13 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         where="database",
     ),
     # --- object storage -----------------------------------------------------------------------
+    Sign(
+        _words(r"proxy url|proxyconnectionerror|proxyerror|tunnel connection failed"),
+        "configuration",
+        "after-fix",
+        where="storage",
+        guidance="The proxy refuses or cannot be reached: check the proxy settings, then retry.",
+    ),
     Sign(
         _words(
             r"slow ?down|reduce (?:your|the) (?:request )?rate|rate[- ]?limit|too ?many ?requests|throttl",
@@ -134,7 +144,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"authenticate the request|authorization header|signature did not match|required permission|"
             r"authenticationfailed|"
             r"sso session|forbidden|unauthorized|not authorized|difference between the request time",
-            r"failed to refresh|invalid access key|credentials",
+            r"failed to refresh|invalid access key|credentials(?!\" not found)|authorization token|auth_token",
         ),
         "storage_error",
         "after-fix",
@@ -159,7 +169,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"object (?:is )?(?:locked|immutable)|\bworm\b|ssl validation failed|certificate",
             r"unsupported configuration|invalid_grant|exceeded (?:total|the (?:max|allowed))|too large|"
             r"maximum allowed|does not have .{0,60}access|badrequest|authorizationheadermalformed",
-            r"region .{0,30}is wrong",
+            r"region .{0,30}is wrong|moved permanently|is in this region|write[- ]once|invalid ?endpoint",
         ),
         "storage_error",
         "after-fix",
@@ -168,7 +178,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"nosuchbucket|specified bucket does not exist|specified key does not exist|nosuchkey",
-            r"at least one of the pre-conditions you specified",
+            r"at least one of the pre-conditions you specified|error when retrieving credentials|object is worm",
+            r"ssl validation failed for|difference between the request time",
         ),
         "storage_error",
         "after-fix",
@@ -194,7 +205,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"reduce your request rate|(?:read|write|multipart) quorum",
             r"insufficient number of (?:drives|disks|online)|specified multipart upload does not exist",
-            r"server not initialized|content-md5 you specified",
+            r"server not initialized|content-md5 you specified|reading from response stream|total bytes expected is",
         ),
         "storage_error",
         "yes",

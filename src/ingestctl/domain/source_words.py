@@ -27,7 +27,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"broadcasting|online|on ?air)\b",
             r"(?:is|was|currently|are) offline|not available yet|not (?:yet )?available.{0,12}yet",
             r"will be available|no active streams?|not downloadable yet",
-            r"(?:still|being|currently|video is) (?:being )?(?:processed|processing|encoded|transcoded|"
+            r"processing this video|private show|(?:still|being|currently|video is) (?:being )?(?:processed|processing|encoded|transcoded|"
             r"converted)",
             r"live stream is offline|scheduled|waiting for (?:the )?(?:live|scheduled)|in waiting room",
             r"hasn.t (?:started|aired)|archive will be available|not yet available|"
@@ -186,8 +186,9 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"this video (?:is|has been) (?:private|unavailable|removed|deleted)|private video",
-            r"video unavailable|unsupported url|doesn.t make any sense|doesn.t make any sense|"
-            r"no longer available",
+            r"video unavailable|unsupported url|doesn.t make any sense|"
+            r"(?<!network name is )no longer available|disabled in libcurl|bad/illegal format|locationparseerror|"
+            r"invalidurl\b",
             r"account (?:associated|has been).{0,60}terminated|is not a valid url",
             r"video (?:has been|was) (?:removed|deleted)|copyright (?:claim|grounds|infring)",
             r"violat\w+ .{0,40}terms of service|video (?:does not|doesn.t) exist|video not found|invalid url",
