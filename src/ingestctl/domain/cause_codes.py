@@ -63,7 +63,7 @@ S3_CODE = re.compile(
     re.IGNORECASE,
 )
 # A code as a bare word, read only where storage speaks and only when it is a known one.
-S3_WORD = re.compile(r"\b[A-Z][a-z]+[A-Z]\w{3,40}|\b[a-z]{3,14}_[a-z_]{3,30}|\b[a-z]{4,12}[A-Z][A-Za-z]{3,30}")
+S3_WORD = re.compile(r"\b[A-Za-z][A-Za-z_]{5,50}\b")
 # From botocore's retry tables and the S3, MinIO and Ceph lists of error codes. Any other code is "after-fix".
 S3_RETRY = frozenset(
     [

@@ -94,6 +94,28 @@ TROUBLE = (
     r"unsupported|must (?:be|not)"
 )
 
+# What S3 says in sentences of its own, which tell the side and that something is wrong.
+S3_SENTENCES: tuple[str, ...] = (
+    r"your proposed upload|(?:your|object) (?:object )?key is too long|content-length http header|"
+    r"method is not allowed against|content-md5 (?:that )?you specified|requested bucket name|the named bucket|"
+    r"bucket (?:that )?you (?:tried|are attempting)|list of parts was not|xml (?:that )?you provided|"
+    r"header (?:that )?you provided implies|provided token (?:has expired|is malformed)|aws access key|"
+    r"all access to this object|your aws account|version id specified in|pre-?conditions (?:that )?you specified|"
+    r"storage class (?:that )?you specified|object's storage class|current state of the object|object restore is|"
+    r"your socket connection to the server|we encountered an internal error|conflicting (?:conditional )?operation|"
+    r"authorization header (?:that you provided|is malformed)|metadata headers exceed|more buckets than|"
+    r"part number must be an integer|number of bytes specified by|object is (?:immutable|locked|worm)|"
+    r"storage resources are|requested is (?:unread|unwrit)able|access key id (?:that )?you provided|"
+    r"request signature we calculated|signed up for the amazon|reach quorum|usage cap exceeded",
+    r"(?-i:\b(?:NoSuch(?:Bucket|Key|Upload)|SignatureDoesNotMatch|InvalidAccessKeyId|SlowDown(?:Read|Write)?|"
+    r"RequestTimeTooSkewed|EntityToo(?:Large|Small)|BucketAlready\w+|BucketNotEmpty|InvalidBucketName|"
+    r"AuthorizationHeaderMalformed|MalformedXML|XMinio\w+|XAmz\w+|ExpiredToken|InvalidPart(?:Order)?|"
+    r"BadDigest|InvalidDigest|PermanentRedirect|TemporaryRedirect|AllAccessDisabled|InvalidObjectState|"
+    r"InvalidStorageClass|KeyTooLongError|MissingContentLength|IncompleteBody|InvalidSecurity|"
+    r"TooManyBuckets|UserSuspended|QuotaExceeded|AccountProblem|OperationAborted|BlobNotFound|ContainerNotFound|"
+    r"AccountIsDisabled|AuthorizationPermissionMismatch)\b)",
+)
+
 # Which side a line comes from: the first row that matches. Only marks a vendor's own wording carries.
 SIDES: tuple[tuple[Side, Words], ...] = (
     ("source", words(r"youtube\.googleapis|youtube/v3|youtube data api")),
@@ -114,14 +136,9 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"errorcode:[a-z]|\brgw\b|upload id\b|uploadid|entity tag|storage\.objects?\.|"
             r"storage\.buckets?\.|\.minio\.sys|"
             r"amz-request|HostId|error making request with error code|\bSigV4\b|presigned|aliyuncs|qcloud|"
-            r"cos_exception|scw\.cloud|oss2\.exceptions|b2sdk|boto\.exception|awssdk|aws_sdk|smithy",
-            # S3's own codes, by which a line without a name is known
-            r"(?-i:\b(?:NoSuch(?:Bucket|Key|Upload)|SignatureDoesNotMatch|InvalidAccessKeyId|SlowDown(?:Read|Write)?|"
-            r"RequestTimeTooSkewed|EntityToo(?:Large|Small)|BucketAlready\w+|BucketNotEmpty|InvalidBucketName|"
-            r"AuthorizationHeaderMalformed|MalformedXML|XMinio\w+|XAmz\w+|ExpiredToken|InvalidPart(?:Order)?|"
-            r"BadDigest|InvalidDigest|PermanentRedirect|TemporaryRedirect|AllAccessDisabled|InvalidObjectState|"
-            r"InvalidStorageClass|KeyTooLongError|MissingContentLength|IncompleteBody|InvalidSecurity|"
-            r"TooManyBuckets|UserSuspended|QuotaExceeded|AccountProblem|OperationAborted)\b)",
+            r"cos_exception|scw\.cloud|oss2\.exceptions|b2sdk|boto\.exception|\bmc: <\w+>|awssdk|aws_sdk|smithy",
+            r"\bgarage_\w+|(?<![.\w])garage(?:: |\))|>garage<|rustfs",
+            *S3_SENTENCES,
         ),
     ),
     (
@@ -166,7 +183,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"\bs3\b|\bs3[.:/-]|amazonaws|\bbuckets?\b|\bceph\b|object stor(?:e|age)|storage\.googleapis",
             r"one or more of the specified parts|specified (?:multipart )?upload|the specified (?:key|"
             r"bucket)|"
-            r"request id[:=]|\bswift\b|storage backend",
+            r"request id[:=]|\bswift\b|storage backend|(?-i:\bAccessDenied\b)",
         ),
     ),
     (

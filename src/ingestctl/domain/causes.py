@@ -183,7 +183,7 @@ _FINE = re.compile(
 """Words of trouble in a line that says all is well."""
 _MEDIA = re.compile(
     r"(?:^\W*(?:error\W{1,4})?|\b(?:this|the|that|no|your|these|requested) )(?:\w+ ){0,2}(?:video|vod|live ?stream|stream|"
-    r"episode|track|song|playlist|channel|clip|broadcast|tweet|post|reel|premiere|podcast|movie|content|account|profile|"
+    r"episode|track|song|playlist|channel|clip|broadcast|tweet|post|reel|premiere|podcast|movie|content|account|profile|url|link|"
     r"user|event)s?\b",
     re.IGNORECASE,
 )
@@ -290,7 +290,7 @@ def _read_s3(line: str) -> _Finding | None:
     found = S3_CODE.search(line)
     told = [next(group for group in found.groups() if group)] if found else []
     for number, word in enumerate([*told, *S3_WORD.findall(line)]):
-        code = word.lower().replace("_", "")
+        code = word.lower().replace("_", "").removesuffix("exception")
         if code in S3_FULL:
             return _Finding("disk_full", "after-fix", 3)
         if code in S3_RETRY:

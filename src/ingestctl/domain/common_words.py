@@ -16,7 +16,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(
             r"proxy (?:error|server|connection)|(?:unable|failed|cannot) (?:to )?connect to (?:the )?proxy",
             r"proxyerror|tunnel connection failed|socks\d? ?(?:proxy|error)|407 proxy|resolve proxy|proxy url|"
-            r"socks support|connection to proxy|invalidproxy|socks version",
+            r"socks support|connection to proxy|connect tunnel|invalidproxy|socks version",
         ),
         "configuration",
         "after-fix",
@@ -52,7 +52,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"ssl: |certificate verify|maximum \(\d+\) redirects|was not ok\b|redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
+            r"ssl: |initializesecuritycontext|certificate verify|maximum \(\d+\) redirects|was not ok\b|redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
             r"4xx client error|certificate (?:problem|has expired|is not)|local issuer|x509|toomanyredirects|"
             r"exceeded \d+ redirects",
             r"handshake|redirect loop|too many redirects",

@@ -9,7 +9,7 @@ and media follow in :mod:`ingestctl.domain.worker_words`, those of sources in
 
 from __future__ import annotations
 
-from ingestctl.domain.cause_signs import TRANSPORT, Sign
+from ingestctl.domain.cause_signs import S3_SENTENCES, TRANSPORT, Sign
 from ingestctl.domain.cause_signs import words as _words
 
 _CREDENTIALS = "Storage refused who we are: check S3_ACCESS_KEY, S3_SECRET_KEY and the bucket policy."
@@ -23,7 +23,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"file ?system (?:is )?full|out of disk space",
             r"(?:disk|drive|device|volume|partition)(?: [\"\'/]\S{1,80})? (?:is )?(?:nearly )?full\b|SQLITE_FULL|check free disk",
             r"insufficient (?:free )?(?:disk )?(?:space|storage)|(?-i:errors\.DiskFull|DiskFullError)|cap exceeded|storage[ _]cap|storage quota|storage ?full|minimum free (?:disk|drive)",
-            r"sqlstate[\s:=(]{0,3}53100|bucket quota|quota of the bucket|ephemeral[- ](?:local )?storage",
+            r"sqlstate[\s:=(]{0,3}53100|bucket quota (?!check)|quota of the bucket|cap exceeded|insufficient ?storage|ephemeral[- ](?:local )?storage",
             r"usage .{0,60}exceeds the|no (?:more )?(?:free|writable) volumes|low (?:on )?disk|"
             r"flood[- ]stage|(?:no free|out of) inodes|"
             r"disk space (?:is )?(?:low|exhausted)|disk ?pressure|exceeded its quota.{0,40}storage",
@@ -73,11 +73,23 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"invalid byte sequence for encoding|could not access status of transaction",
             r"could not determine data type|unsupported (?:startup|frontend)|can't adapt type",
             r"missing chunk number|cached plan must not change|cannot execute \w+ in a read-only",
+            r"invalid input value for enum|operator does not exist|\bon conflict (?:specification|do update)|"
+            r"column reference \"|unicode escape sequence|prepared statement \"|placeholders but|"
+            r"unexpected (?:chunk number|zero page)|contains unexpected|malformed database|near \"[^\"]{0,80}\": syntax|"
+            r"unrecognized token: \"|too many sql variables|values for \d+ columns|within a transaction|"
+            r"no transaction is active|closed database|sqlite objects created|root certificate file",
             r"could not write (?:block|to file)|not accepting commands|could not open file \"|sql logic error",
             r"SQLITE_(?:ERROR|MISUSE|MISMATCH|TOOBIG|AUTH|RANGE|PERM|FORMAT)\b|string or blob too big|other api misuse",
         ),
         "database_error",
         "after-fix",
+    ),
+    Sign(
+        _words(r"certificate"),
+        "database_error",
+        "after-fix",
+        where="database",
+        guidance="The database's TLS cannot be trusted: check sslmode, certificates and clock.",
     ),
     Sign(
         _words(
@@ -95,7 +107,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"could not receive data from (?:server|client)|locking protocol|could not send (?:data|ssl)",
             r"the connection is (?:lost|closed)|schema has changed|no more connections allowed",
             r"consuming input failed|sending query failed|connection slots|pgbouncer cannot connect",
-            r"being accessed by other users|the pool '[^']{0,80}' (?:is|has) already|idle[- ](?:session|in[- ]transaction)",
+            r"tuple concurrently|being accessed by other users|the pool '[^']{0,80}' (?:is|has) already|idle[- ](?:session|in[- ]transaction)",
             r"SQLITE_(?:INTERRUPT|PROTOCOL|SCHEMA|ABORT|NOMEM)\b",
             r"server conn crashed|postmaster exit|eof on client connection|server login has been",
         ),
@@ -169,7 +181,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"object (?:is )?(?:locked|immutable)|\bworm\b|ssl validation failed|certificate",
             r"unsupported configuration|invalid_grant|exceeded (?:total|the (?:max|allowed))|too large|"
             r"maximum allowed|does not have .{0,60}access|badrequest|authorizationheadermalformed",
-            r"region .{0,30}is wrong|moved permanently|is in this region|write[- ]once|invalid ?endpoint",
+            r"content-md5 (?:that )?you specified is not valid|region .{0,30}is wrong|moved permanently|is in this region|write[- ]once|invalid ?endpoint",
         ),
         "storage_error",
         "after-fix",
@@ -193,7 +205,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"checksum|does not match what was computed|storage error|service error|"
             r"backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
             r"specified multipart upload|could not connect|failed to connect|closed before we received",
-            r"total bytes expected|resource requested is unread|reading from response stream|bad gateway",
+            r"\bEOF\b|active requests|conflicting|socket connection|unread|unwrit|total bytes expected|"
+            r"number of bytes specified|resource requested is unread|reading from response stream|bad gateway",
             r"(?:drive|disk)s? (?:is |are )?offline|no drives?|not enough (?:live|volume)",
             *TRANSPORT,
         ),
@@ -205,9 +218,10 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"reduce your request rate|(?:read|write|multipart) quorum",
             r"insufficient number of (?:drives|disks|online)|specified multipart upload does not exist",
-            r"server not initialized|content-md5 you specified|reading from response stream|total bytes expected is",
+            r"server not initialized|content-md5 (?:that )?you specified did|reading from response stream|total bytes expected is",
         ),
         "storage_error",
         "yes",
     ),
+    Sign(_words(*S3_SENTENCES, r"(?-i:\bAccessDenied\b)"), "storage_error", "after-fix", where="storage"),
 )

@@ -30,7 +30,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"processing this video|private show|(?:still|being|currently|video is) (?:being )?(?:processed|processing|encoded|transcoded|"
             r"converted)",
             r"live stream is offline|scheduled|waiting for (?:the )?(?:live|scheduled)|in waiting room",
-            r"hasn.t (?:started|aired)|archive will be available|not yet available|"
+            r"(?:hasn.t|didn.t|did not) (?:start(?:ed)?|air(?:ed)?|begun)|archive will be available|not yet available|"
             r"still (?:be )?(?:uploading|processing)",
         ),
         "invalid_source",
@@ -69,6 +69,13 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "rate_limited",
         "yes",
         guidance="The source asks for fewer requests: wait for its cool-down, lower the rate, then retry.",
+    ),
+    Sign(  # before what is gone: "Cannot find webpage. You must log in"
+        _words(r"(?:must|need to|have to|please) (?:first )?(?:be )?(?:log|sign)(?:ged|ed)?[ -]?in(?!.{0,12}owner)"),
+        "download_blocked",
+        "after-fix",
+        where="source",
+        guidance=_LOGIN,
     ),
     Sign(_words(r"fragment \S{1,8} not found"), "download_timeout", "yes"),
     Sign(_words(r"no playable streams? found"), "invalid_source", "no", where="source", weight=1),
@@ -165,11 +172,11 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"(?:video|content|media|page|post|episode|clip|stream|track|resource|item|recording|"
             r"tweet) (?:\w+ )?(?:is |are )?(?:not available|unavailable|isn.t available|expired|missing|"
             r"gone)",
-            r"has (?:been )?(?:ended|expired)",
+            r"(?:has|is) (?:been |already )?(?:ended|expired|finished|over)\b|piracy|did not contain",
             r"no (?:video|media|clip|episode|embed|downloads?|such video)s? (?:\w+ ){0,3}(?:in|on|at|found|"
             r"available|posted)",
             r"there(?:.s| is) no (?:video|media)|doesn.t (?:have|contain) (?:a |any )?(?:video|media)",
-            r"does not (?:have|contain) (?:a |any )?(?:video|media)|this video is unavailable",
+            r"(?:does not|doesn.t|do not) (?:have|contain) (?:a |any )?(?:\w+ ){0,2}(?:video|media)|this video is unavailable",
             r"couldn't find (?:that|this|the) \w+|不存在|删除|失效|不可见|下架|找不到",
             r"file:// (?:scheme|urls)|url scheme|not made this video available|nonexist",
             r"not archived|rights (?:have )?expired|with id \S+ exists|no video/audio found|"
@@ -196,7 +203,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"(?:video|programm?e?|episode|content|clip|stream|media|rights) (?:is |are |has |have |"
             r"was )?(?:not available|"
             r"unavailable|expired|been (?:removed|deleted))",
-            r"no plugin can handle|no video in this|not made this video available|video is unavailable",
+            r"no plugin can handle|used for piracy|no video in this|not made this video available|video is unavailable",
         ),
         "invalid_source",
         "no",

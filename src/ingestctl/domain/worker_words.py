@@ -15,7 +15,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     # --- the worker itself --------------------------------------------------------------------
     Sign(
         _words(
-            r"\bOOM ?killed\b|oom[-_ ]kill|invoked oom|out of memory|memory cgroup|out ?of ?memory|"
+            r"\bOOM ?killed\b|oom[-_ ]kill|\bsystem ?OOM\b|invoked oom|out of memory|memory cgroup|out ?of ?memory|"
             r"due to memory|\bMemoryError\b",
             r"cannot allocate memory|errno[ :=]*12\b|winerror (?:8|1450|1455)\b|paging file|virtual memory exhausted",
             r"fork: .{0,20}resource temporarily|memory ?pressure|heap out of memory|malloc\(\)|invalid pointer",
@@ -94,7 +94,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"\bnodes are available|secret \S{1,80} not found|needs? to be installed|"
             r"(?:\w+ )?dependencies are installed|phantomjs|too old.{0,30}update|"
             r"\w+ not found[.,;]? (?:please|you (?:should|need to)) install|runcontainererror|env: .{1,40}no such file|"
-            r"missing dependenc",
+            r"missing dependenc|\bdpapi\b|cookies? database|decrypt (?:\w+ )?cookies?|cookies? from (?:the )?keyring|"
+            r"no such file.{0,20}cookies?\.txt|netscape (?:http )?(?:cookie|format)",
             r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|"
             r"error selecting an encoder|no such filter",
             r"not recognized as an internal or external|command not found|exec format error",
@@ -118,7 +119,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"invalid (?:video|media) file|not an? (?:mp4|webm|media|mpeg)|text/html.{0,30}instead",
             r"unrecognized media|header missing|(?:file|video|media) (?:is |may be |seems )?(?:corrupt|"
             r"damaged)|read the first frame|not a supported (?:file|format|video)|format not recogni|"
-            r"failed to (?:probe|read frame size|detect format)",
+            r"failed to (?:probe|read frame size|detect format)|\[NULL @ .{0,40}invalid data|not detect (?:file|input) format",
             r"not a video file|cannot determine format|unsupported media type",
             r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:can ?not|"
             r"could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|"
@@ -170,6 +171,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"nothing was written into output|error opening output file",
             r"could not write header|could not find tag for codec|not currently supported in container",
             r"error writing trailer|decoder \(codec \w{1,20}\) not found|specified sample (?:rate|format)",
+            r"filtergraph|applying option '|configuring filters|muxing a packet|suitable resampler|channel element \d|"
+            r"sample rate index|for unlabeled input pad|processing the decoded data|"
             r"error parsing adts|stream specifier|inject frame into filter|patches welcome|decoding error: |"
             r"error submitting packet|internal bug, should not have|error during demuxing|(?:fail\w*|error|could not|unable|"
             r"cannot).{0,20}extract\w* (?:the )?audio",
