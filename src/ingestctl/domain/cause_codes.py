@@ -31,7 +31,7 @@ _REASONS = "|".join(re.escape(status.phrase) for status in HTTPStatus if status 
 # A status counts only beside words that say it is one: "403" alone may be a byte count.
 _SAYS_STATUS = (
     r"\bhttps?(?:/\d(?:\.\d)?)?(?:[ _-]?(?:client|server))?(?:[ _-]?(?:error|status|code|response))?(?:[ _-]?code)?",
-    r"\bserver returned|\w*status(?:[ _-]?code)?(?: received| of| is| was| returned)?",
+    r"\bserver returned|status(?:[ _-]?code)?(?: received| of| is| was| returned)?",
     r"\bresponse(?:[ _-]code)?|<httperror|\btoo many|\bgot(?: an?)?|\bcode",
     r"\b(?:backend )?error(?: code)?|\breturned error:?|\b(?:returned|replied|responded|answered)(?: with)?(?: an?)?",
     r"\bunexpected response|\btoomanyrequests|\bforbidden|\bunauthorized|client error|server error",
@@ -144,7 +144,7 @@ SQLSTATE_FULL = "53100"
 # The same conditions as psycopg and asyncpg name their classes.
 CONDITION_RETRY = re.compile(
     r"(?:psycopg2?\.errors|asyncpg\.exceptions)\.(?:ConnectionException|ConnectionFailure|ConnectionDoesNotExist|"
-    r"SqlclientUnable\w+|SqlserverRejected\w+|ClientCannotConnect|ConnectionRejection|TransactionResolutionUnknown|"
+    r"ConnectionTimeout|SqlclientUnable\w+|SqlserverRejected\w+|ClientCannotConnect|ConnectionRejection|TransactionResolutionUnknown|"
     r"ProtocolViolation|TransactionRollback|SerializationFailure|Serialization|StatementCompletionUnknown|"
     r"DeadlockDetected|InsufficientResources|OutOfMemory|TooManyConnections|ObjectInUse|LockNotAvailable|"
     r"OperatorIntervention|QueryCancell?ed|AdminShutdown|CrashShutdown|CannotConnectNow|IdleSessionTimeout|"

@@ -20,16 +20,34 @@ Side = Literal["storage", "database", "media", "source", ""]
 """Who is talking. The same words mean different things from different sides."""
 
 
-class Words:
-    """A case-blind pattern, compiled when first searched for: all of them together take 40 ms."""
+_CASED = "(?-i:"
+_CAPITAL = re.compile(r"(\\.)|[A-Z]")
 
-    def __init__(self, pattern: str) -> None:
-        self.pattern = pattern
+
+class Words:
+    """Families of words, case-blind except in ``(?-i:…)``; compiled when first searched for.
+
+    A lowered pattern on the lowered text is three times as fast as ``re.IGNORECASE``, so only
+    families that heed case are compiled with it.
+    """
+
+    def __init__(self, *families: str) -> None:
+        self.pattern = "|".join(families)
+        self._plain = "|".join(family for family in families if _CASED not in family)
+        self._cased = "|".join(family for family in families if _CASED in family)
+
+    def found_in(self, text: str) -> bool:
+        """Whether any of the words stands in the text."""
+        return bool(self._plain and self._find(text.lower())) or bool(self._cased and self._find_cased(text))
 
     @cached_property
-    def search(self) -> Callable[[str], re.Match[str] | None]:
-        """``search(text)`` of the compiled pattern."""
-        return re.compile(self.pattern, re.IGNORECASE).search
+    def _find(self) -> Callable[[str], re.Match[str] | None]:
+        lowered = _CAPITAL.sub(lambda found: found[1] or found[0].lower(), self._plain)
+        return re.compile(lowered).search
+
+    @cached_property
+    def _find_cased(self) -> Callable[[str], re.Match[str] | None]:
+        return re.compile(self._cased, re.IGNORECASE).search
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +64,7 @@ class Sign:
 
 def words(*families: str) -> Words:
     """One case-blind pattern of several alternatives."""
-    return Words("|".join(families))
+    return Words(*families)
 
 
 # A connection that failed or broke; whose it was, the side tells.
@@ -147,7 +165,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"yt[-_]dlp|youtube[-_]dl|\[download\]|\[(?:youtube|generic|info|twitch|vimeo|tiktok|"
             r"(?:x/)?twitter|facebook|reddit|bilibili|"
             r"instagram)\b",
-            r"error: \[[\w:.+-]+\]|youtube said|extractorerror|unable to download (?:\w+ )*(?:data|webpage|"
+            r"error: \[[\w:.+-]+\]|youtube said|extractorerror|unable to download (?:\w+ ){0,6}(?:data|webpage|"
             r"page|manifest|json|m3u8)",
             r"yt-dl\.org|the appropriate issue template|an extractor error has occ?ur|\]\s?\[error\]|gallery-dl|streamlink|\[cli\]|you-get|"
             r"^error: [\w. -]{2,40} (?:said|says|returned error|returns error)\b|playable streams|m3u8 info|"

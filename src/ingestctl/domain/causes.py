@@ -260,7 +260,7 @@ def _read(line: str, common: Side) -> _Finding | None:
     """What one line says, or None. Structure speaks before words, a full disk before both."""
     plain = _FINE.sub("", _URL.sub("URL", line.split("[SQL:")[0])).replace("’", "'")
     side = _side(line) or common
-    if SIGNS[0].words.search(plain):
+    if SIGNS[0].words.found_in(plain):
         return _Finding(SIGNS[0].cause, SIGNS[0].retryable, SIGNS[0].weight)
     found = _read_codes(plain, side) or _read_words(plain, side)
     status = HTTP_STATUS.search(plain)
@@ -325,7 +325,7 @@ def _read_words(line: str, side: Side) -> _Finding | None:
     for sign in SIGNS:
         if sign.where not in {"", side} or (own is not None and sign.cause not in own):
             continue
-        if sign.words.search(line):
+        if sign.words.found_in(line):
             sure = sign.weight > 1 and not (sign.cause == "download_timeout" and not side)
             return _Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure)
     return None if side else _read_as_source(line)
@@ -336,13 +336,13 @@ def _read_as_source(line: str) -> _Finding | None:
     if not _MEDIA.search(line) or _PYTHON.search(line):
         return None
     for sign in SOURCE_SIGNS:
-        if sign.weight > 1 and sign.where == "source" and sign.words.search(line):
+        if sign.weight > 1 and sign.where == "source" and sign.words.found_in(line):
             return _Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure=False)
     return None
 
 
 def _side(line: str) -> Side:
-    return next((side for side, marks in SIDES if marks.search(line)), "")
+    return next((side for side, marks in SIDES if marks.found_in(line)), "")
 
 
 def _clean(line: str) -> str:

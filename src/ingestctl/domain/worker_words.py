@@ -30,7 +30,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"13[479]|143|247)\b",
             r"signal[ :=]{1,3}(?:9|6|11|15|kill(?:ed)?)\b|\bSIG(?:KILL|SEGV|ABRT|BUS|ILL)\b",
             r"died with <signals",
-            r"killed by signal|terminated by signal|received signal|segmentation fault|core dumped|segfault",
+            r"killed process \d|killed by signal|terminated by signal|received signal|segmentation fault|core dumped|segfault",
             r"fatal python error|brokenprocesspool|terminated abruptly|process pool was|^\s*killed\s*$",
             r"line \d+:\s+\d+ (?:killed|aborted|terminated)|^\s*terminated\s*$|signal: (?:killed|terminated|aborted)|bus error|stack smashing|double free",
             r"free\(\): invalid|corrupted (?:size|double)|crashloopbackoff|restarting failed container",
@@ -92,8 +92,9 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"^\W*(?:error: )?(?:bitstream filter|decoder|demuxer|encoder|filter|muxer|option) not found",
             r"status=2\d\d/|failed at step \w+ spawning|back-off pulling|insufficient (?:cpu|memory|pods)|"
             r"\bnodes are available|secret \S{1,80} not found|needs? to be installed|"
-            r"(?:\w+ )?dependencies are installed|phantomjs|too old.{0,30}update|"
-            r"\w+ not found[.,;]? (?:please|you (?:should|need to)) install|runcontainererror|env: .{1,40}no such file|"
+            r"dependencies are installed|phantomjs|too old.{0,30}update|"
+            r"not found[.,;]? (?:please|you (?:should|need to)) install|runcontainererror|env: .{1,40}no such file|"
+            r"(?-i:\b(?:yt-dlp|youtube-dl|s3cmd)(?:\.exe|\.py)?: error: )",
             r"missing dependenc|\bdpapi\b|cookies? database|decrypt (?:\w+ )?cookies?|cookies? from (?:the )?keyring|"
             r"no such file.{0,20}cookies?\.txt|netscape (?:http )?(?:cookie|format)",
             r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|"
