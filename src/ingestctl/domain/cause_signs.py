@@ -201,7 +201,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"\bs3\b|\bs3[.:/-]|amazonaws|\bbuckets?\b|\bceph\b|object stor(?:e|age)|storage\.googleapis",
             r"one or more of the specified parts|specified (?:multipart )?upload|the specified (?:key|"
             r"bucket)|"
-            r"request id[:=]|\bswift\b|storage backend|(?-i:\bAccessDenied\b)",
+            r"request id[:=](?! ?[0-9a-f]{8}-)|upload (?:\w+ )?failed|failed to upload|\bswift\b|storage backend|(?-i:\bAccessDenied\b)",
         ),
     ),
     (

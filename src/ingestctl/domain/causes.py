@@ -202,6 +202,8 @@ class _Finding:
     weight: int = 2
     guidance: str = ""
     sure: bool = True
+    coded: bool = False
+    """Told by an S3 code or SQLSTATE: the words that follow on the next lines do not overrule it."""
 
 
 def diagnose(problem: str | BaseException) -> Diagnosis:
@@ -245,7 +247,7 @@ def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
     best: tuple[tuple[int, bool, int], _Finding, str] | None = None
     for number, line in enumerate(lines):
         found = None if _NOISE.match(line) else _read(line, common)
-        if found is None:
+        if found is None or (best and best[1].coded and not found.coded and best[1].cause == found.cause):
             continue
         aside = bool(_WARNING.search(line) or _LEVEL.match(line))
         rank = (found.weight, not aside, number)
@@ -280,9 +282,10 @@ def _read_codes(line: str, side: Side) -> _Finding | None:
         state = next(group for group in found.groups() if group).upper()
         if state == SQLSTATE_FULL:
             return _Finding("disk_full", "after-fix", 3)
-        return _Finding("database_error", "yes" if state.startswith(SQLSTATE_RETRY) else "after-fix")
+        passes = state.startswith(SQLSTATE_RETRY)
+        return _Finding("database_error", "yes" if passes else "after-fix", coded=True)
     if CONDITION_RETRY.search(line):
-        return _Finding("database_error", "yes")
+        return _Finding("database_error", "yes", coded=True)
     return _read_s3(line) if side == "storage" else None
 
 
@@ -294,9 +297,9 @@ def _read_s3(line: str) -> _Finding | None:
         if code in S3_FULL:
             return _Finding("disk_full", "after-fix", 3)
         if code in S3_RETRY:
-            return _Finding("storage_error", "yes")
+            return _Finding("storage_error", "yes", coded=True)
         if number == 0 and found:  # a code of another kind, told as one
-            return _Finding("storage_error", "after-fix")
+            return _Finding("storage_error", "after-fix", coded=True)
     return None
 
 

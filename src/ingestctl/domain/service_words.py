@@ -42,7 +42,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"permission denied for (?:database|sequence|function|column|view|language)",
             r"must be (?:owner|superuser)|row-level security policy|invalid dsn|missing \"=\" after",
             r"invalid connection option|requires ssl|ssl off|does not support ssl|insufficientprivilege",
-            r"could not translate host name|failed to resolve host .{1,200} not known|could not parse.{0,40}url from|can.t load plugin|invalidpassword",
+            r"tenant(?:/| or )user|could not translate host name|failed to resolve host .{1,200} not known|could not parse.{0,40}url from|can.t load plugin|invalidpassword",
         ),
         "database_error",
         "after-fix",
@@ -85,11 +85,11 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         "after-fix",
     ),
     Sign(
-        _words(r"certificate"),
+        _words(r"certificate|name or service not known|nodename nor servname"),
         "database_error",
         "after-fix",
         where="database",
-        guidance="The database's TLS cannot be trusted: check sslmode, certificates and clock.",
+        guidance="The database's host is not known or not trusted: check DATABASE_URL, sslmode and certificates.",
     ),
     Sign(
         _words(
@@ -97,7 +97,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"database (?:table |schema )?is locked|SQLITE_(?:BUSY|LOCKED)|deadlock detected",
             r"could not serialize|too many (?:clients|connections for)|remaining connection slots",
             r"sorry, too many|queuepool limit|database system is (?:starting|shutting|in recovery|not yet)",
-            r"terminating connection|canceling statement|cancell?ing (?:authentication|autovacuum)",
+            r"terminating (?:\w+ ){0,2}(?:connection|due to administrator)|canceling statement|cancell?ing (?:authentication|autovacuum)",
             r"lock timeout|could not obtain lock|query_wait_timeout|admin shutdown|ssl syscall",
             r"(?<!tls/)ssl connection has been closed|connection (?:already|is) closed",
             r"couldn't get a connection after|conflict with recovery",
@@ -202,7 +202,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"please try again|temporarily|overloaded|throttl|too many requests|server not initialized",
             r"\bbusy\b|exceeded maximum number|send failed|within the specified|"
             r"insufficient\w*quorum|resources? (?:are|is) insufficient|try again|quorum|backend ?down|"
-            r"checksum|does not match what was computed|storage error|service error|"
+            r"checksum .{0,90}(?:fail|mismatch|did not|does not|differ|invalid)|does not match what was computed|storage error|service error|"
             r"backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
             r"specified multipart upload|could not connect|failed to connect|closed before we received",
             r"\bEOF\b|active requests|conflicting|socket connection|unread|unwrit|total bytes expected|"

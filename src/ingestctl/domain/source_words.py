@@ -61,7 +61,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"quotaexceeded|exceeded your.{0,20}quota|isn.t available, try again later",
             r"not available, try again later|unusual traffic",
             r"too (?:many|frequent) (?:request|access|attempt)",
-            r"(?:play|api|request|download|daily|usage) limit|throttl|(?:rate|request|quota|"
+            r"(?:play|api|request|download|daily|usage) limit|(?<!experience )throttl|(?:rate|request|quota|"
             r"bandwidth) limit (?:exceeded|reached)|limit (?:was |has been )?reached",
             r"requests? too (?:fast|frequent|often)|slow ?down|temporarily blocked due to|bandwidth limit",
             r"exceeded the (?:rate|limit)|please wait (?:a (?:few|while)|and try)",
@@ -173,7 +173,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"tweet) (?:\w+ )?(?:is |are )?(?:not available|unavailable|isn.t available|expired|missing|"
             r"gone)",
             r"(?:has|is) (?:been |already )?(?:ended|expired|finished|over)\b|piracy|did not contain",
-            r"no (?:video|media|clip|episode|embed|downloads?|such video)s? (?:\w+ ){0,3}(?:in|on|at|found|"
+            r"no (?:video|media|clip|episode|embed|downloads?|such video)s? (?:\w+ ){0,3}(?:in|on|at|for|found|"
             r"available|posted)",
             r"there(?:.s| is) no (?:video|media)|doesn.t (?:have|contain) (?:a |any )?(?:video|media)",
             r"(?:does not|doesn.t|do not) (?:have|contain) (?:a |any )?(?:\w+ ){0,2}(?:video|media)|this video is unavailable",

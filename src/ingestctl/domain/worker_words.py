@@ -95,6 +95,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"dependencies are installed|phantomjs|too old.{0,30}update|"
             r"not found[.,;]? (?:please|you (?:should|need to)) install|runcontainererror|env: .{1,40}no such file|"
             r"(?-i:\b(?:yt-dlp|youtube-dl|s3cmd)(?:\.exe|\.py)?: error: )",
+            r"\[errno (?:13|20|21|24|30|36)\]|impersonat\w+ targets? .{0,40}available|no supported javascript runtime",
             r"missing dependenc|\bdpapi\b|cookies? database|decrypt (?:\w+ )?cookies?|cookies? from (?:the )?keyring|"
             r"no such file.{0,20}cookies?\.txt|netscape (?:http )?(?:cookie|format)",
             r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|"
