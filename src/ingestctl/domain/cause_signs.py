@@ -97,7 +97,7 @@ TRANSPORT: tuple[str, ...] = (
     r"5xx server error|failure when receiving data|fail\w* sending data|timeout was reached|transferred a partial file",
     r"server returned nothing|http/?2 framing layer|not closed cleanly|failed to decode it|connection has been "
     r"closed \(eof\)",
-    r"ended prematurely.{0,20}(?:transfer|response)|wsaeconn\w+|context deadline",
+    r"conflicting range\.|ended prematurely.{0,20}(?:transfer|response)|wsaeconn\w+|context deadline",
     r"stream error|stream ends prematurely|unexpected end of (?:stream|response)|no response from|"
     r"did not respond|stalled",
 )
@@ -179,7 +179,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
         words(
             r"psycopg|(?:Operational|Programming|Integrity|Interface|TransactionManagement)Error|django\.db|"
             r"postgres|libpq|sqlalche|sqlite|sqlstate|asyncpg|pgbouncer|pg_hba|\bpq: |\bPG::",
-            r"\bport[ =]5432\b|:5432\b|\bfatal: {1,2}\w|\bdatabase (?:system|is|file|disk|table|"
+            r"\bport[ =]5432\b|:5432\b|(?-i:\bFATAL: {1,2}\w)|\bdatabase (?:system|is|file|disk|table|"
             r"connection)\b",
             r"(?<!ms: )could not connect to (?:server|database)|connection to server at|PGSQL|\bpgx?pool|\bpgx\b",
             r"(?-i:(?:ERROR|FATAL|PANIC|LOG|WARNING): {2}\S)|(?-i:(?:WARNING|LOG|ERROR) [CS]-0x)|\bpooler\b",

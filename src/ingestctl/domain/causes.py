@@ -174,7 +174,9 @@ _NOISE = re.compile(
     r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame="
     r"|\(Background on|(?:DETAIL|CONTEXT|QUERY|STATEMENT): |Stream #\d|Metadata:"
     r"|\[download\] (?:Destination: |[^:]{1,300} has already been downloaded|Downloading (?:item|video|playlist) )"
-    r"|\[(?:ExtractAudio|Merger|Metadata|Fixup\w{1,20}|MoveFiles)\] (?!.{0,400}\berror))"
+    r"|\[(?:ExtractAudio|Merger|Metadata|Fixup\w{1,20}|MoveFiles)\] (?!.{0,400}\berror)"
+    r"|(?i:finished|deleting|downloaded|downloading|starting|started|saved|saving|uploading|uploaded) "
+    r"(?!.{0,600}(?i:error|fail|exception|unable|denied|timed out|refused|not found)))"
 )
 _FINE = re.compile(
     r"\b(?:0|no|without(?: any)?) (?:errors?|failures?|warnings?|problems?|failed)\b|\b(?:errors?|failed|failures?)[:=] ?0\b",
@@ -183,8 +185,8 @@ _FINE = re.compile(
 """Words of trouble in a line that says all is well."""
 _MEDIA = re.compile(
     r"(?:^\W*(?:error\W{1,4})?|\b(?:this|the|that|no|your|these|requested) )(?:\w+ ){0,2}(?:video|vod|live ?stream|stream|"
-    r"episode|track|song|playlist|channel|clip|broadcast|tweet|post|reel|premiere|podcast|movie|content|account|profile|url|link|"
-    r"user|event)s?\b",
+    r"episode|track|song|playlist|channel|clip|broadcast|tweet|post|reel|premiere|podcast|movie|content|event)s?\b"
+    r"|\b(?:this|the|that|no|your) (?:\w+ )?(?:account|profile|url|link|user)s?\b",
     re.IGNORECASE,
 )
 _PYTHON = re.compile(r"\b(?:Attribute|Key|Type|Index|Name|Assertion|UnboundLocal)Error\b")

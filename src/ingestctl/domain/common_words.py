@@ -33,7 +33,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"no such file or directory: \S{0,80}cookies|invalid .{0,60}environment variable",
             r"cookies? database|cookies? file|improperlyconfigured|invalid (?:value|choice) for",
             r"unrecognized arguments|missing required (?:option|argument|setting)",
-            r"no supported javascript runtime|unknown setting|address (?:already )?in use|errno (?:98|48)\b|winerror 10048\b|"
+            r"no supported javascript runtime|unknown setting|fixed output name|address (?:already )?in use|errno (?:98|48)\b|winerror 10048\b|"
             r"keyerror: ['\"](?-i:[A-Z][A-Z0-9_]{3,40})['\"]|cannot be used without|ca certificates|error setting certificate",
             r"parameter validation failed|mount(?:ing|volume).{0,40}fail|imagepullbackoff|errimagepull",
             r"createcontainerconfigerror|couldn.t find key|secret \"[^\"]{0,80}\" not found|configmap \"",

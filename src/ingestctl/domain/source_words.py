@@ -25,7 +25,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"not (?:yet |been )?(?:yet )?(?:started|begun|aired|premiered|released|published)|premieres in",
             r"is (?:streaming|still) live|upcoming|(?:not|isn.t) (?:currently |yet )?(?:live|streaming|"
             r"broadcasting|online|on ?air)\b",
-            r"(?:is|was|currently|are) offline|not available yet|not (?:yet )?available.{0,12}yet",
+            r"(?:is|was|currently|are) offline|: offline\W*$|not available yet|not (?:yet )?available.{0,12}yet",
             r"will be available|no active streams?|not downloadable yet",
             r"processing this video|private show|(?:still|being|currently|video is) (?:being )?(?:processed|processing|encoded|transcoded|"
             r"converted)",
@@ -76,6 +76,15 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "after-fix",
         where="source",
         guidance=_LOGIN,
+    ),
+    Sign(  # before regions: "Learn more about it in your country"
+        _words(
+            r"removed for violating|violat\w{1,5} .{0,40}(?:policy|guidelines|terms)|said: invalid param|"
+            r"(?:playlist|feed|channel) is empty"
+        ),
+        "invalid_source",
+        "no",
+        where="source",
     ),
     Sign(_words(r"fragment \S{1,8} not found"), "download_timeout", "yes"),
     Sign(_words(r"no playable streams? found"), "invalid_source", "no", where="source", weight=1),
@@ -227,7 +236,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"login page|checkpoint required|use --login|login (?:error|required|failed)|"
+            r"(?:redirect\w* to|behind) .{0,20}login page|checkpoint required|use --login|login (?:error|required|failed)|"
             r"sign in to (?:confirm|view|watch)|\bnsfw|confirm your age|age[- ]restricted|login required",
             r"members[- ]only|join this channel|use --cookies|only available (?:to|for) registered",
             r"requires? (?:a )?(?:login|subscription|payment|premium)|log in to",
