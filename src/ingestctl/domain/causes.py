@@ -284,6 +284,9 @@ def _read_codes(line: str, side: Side) -> _Finding | None:
         state = next(group for group in found.groups() if group).upper()
         if state == SQLSTATE_FULL:
             return _Finding("disk_full", "after-fix", 3)
+        words = _read_words(line, "database") if state.startswith("08") else None
+        if words is not None and words.weight > 1:
+            return words  # libpq files a refused password under "connection failure" too
         passes = state.startswith(SQLSTATE_RETRY)
         return _Finding("database_error", "yes" if passes else "after-fix", coded=True)
     if CONDITION_RETRY.search(line):
@@ -316,7 +319,7 @@ def _read_status(status: int, side: Side, line: str) -> _Finding | None:
         words is not None
         and words.weight > 1
         and status in ({400, 401, 403, 404, 418} if words.cause == "download_blocked" else {400, 401, 403})
-        and words.cause != "download_timeout"
+        and words.cause not in {"download_timeout", "configuration"}
     ):
         return words  # "HTTP Error 403: rate limit exceeded" says more than its number
     cause, retryable = SOURCE_STATUS.get(

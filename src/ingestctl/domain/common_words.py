@@ -24,7 +24,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"permission denied|\bEACCES\b|\bEROFS\b|read-only file system|too many open files|\bEMFILE\b",
+            r"permission denied(?!: http)|\bEACCES\b|\bEROFS\b|read-only file system|too many open files|\bEMFILE\b",
             r"operation not permitted|permissionerror",
             r"unable to (?:open for writing|create directory|rename file)|file name too long",
             r"validation errors? for \w*settings|settingserror|dynaconf|no such option|extra inputs are not",
@@ -55,7 +55,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"ssl: |initializesecuritycontext|certificate verify|maximum \(\d+\) redirects|was not ok\b|redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
             r"4xx client error|certificate (?:problem|has expired|is not)|local issuer|x509|toomanyredirects|"
             r"exceeded \d+ redirects",
-            r"handshake|redirect loop|too many redirects",
+            r"handshake|infinite loop|certificateerror|hostname .{1,80} doesn.t match|redirect loop|too many redirects",
         ),
         "download_blocked",
         "after-fix",
@@ -118,7 +118,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     Sign(_words(TROUBLE), "storage_error", "after-fix", where="storage", weight=1),
     Sign(
         _words(
-            r"requests\.exceptions\.\w+|urllib3?\.(?:exceptions|error)\.\w+|http\.client\.\w+|"
+            r"requests\.exceptions\.(?!json)\w+|urllib3?\.(?:exceptions|error)\.\w+|http\.client\.\w+|"
             r"(?:aiohttp|httpx|httpcore|pycurl)\.\w+",
         ),
         "download_timeout",

@@ -150,7 +150,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"requested format (?:is )?not available|(?:network|workspace) administrator",
-            r"(?:video|content) is restricted|no \w+ found!?; please report",
+            r"(?:video|content) is restricted|no (?:\w+ ){1,4}found!?; please report",
             r"on this (?:app|device|browser|client|version)|latest version of (?!youtube-dl|yt-dlp)",
             r"\btoken\w* (?:has|have|is) (?:been )?(?:expired|invalid)|no (?:video )?formats? (?:found|"
             r"available)|"

@@ -38,7 +38,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"was) (?:lost|low on)",
             r"low on resource|code=(?:killed|dumped), status=|attempting to kill|killing process|"
             r"jobtimeout|task exceeded|memory (?:quota|limit) .{0,12}exceeded|thread creation failed|"
-            r"low memory|watchdog|failed with result .(?:signal|core|oom|watchdog|timeout|resources)|oom_score|(?:liveness|"
+            r"low memory|watchdog|failed with result .(?:signal|core|oom|watchdog|timeout|resources)|oom_score|(?:liveness|readiness|"
             r"startup) probe|TimeLimitExceeded|panic: (?:runtime|assertion)|"
             r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
@@ -90,7 +90,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"requested output format .{0,60}not|unable to find a suitable output format",
             r"error splitting the argument|unknown input format|at least one output file|protocol not found",
             r"^\W*(?:error: )?(?:bitstream filter|decoder|demuxer|encoder|filter|muxer|option) not found",
-            r"status=2\d\d/|failed at step \w+ spawning|back-off pulling|insufficient (?:cpu|memory|pods)|"
+            r"createcontainererror|containercannotrun|invalidimagename|is not recognized by ffmpeg|status=2\d\d/|failed at step \w+ spawning|back-off pulling|insufficient (?:cpu|memory|pods)|"
             r"\bnodes are available|secret \S{1,80} not found|needs? to be installed|"
             r"dependencies are installed|phantomjs|too old.{0,30}update|"
             r"not found[.,;]? (?:please|you (?:should|need to)) install|runcontainererror|env: .{1,40}no such file|"
@@ -126,7 +126,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:can ?not|"
             r"could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|"
             r"input) (?:file|stream)|is not a video\b",
-            r"no streams? found|could not open codec|does not contain (?:any )?video",
+            r"no streams? found|could not open codec|"
+            r"(?<!pin )(?<!post )(?<!page )(?<!tweet )(?<!article )(?<!url )does not contain (?:any )?video",
         ),
         "not_media",
         "no",
@@ -173,7 +174,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"nothing was written into output|error opening output file",
             r"could not write header|could not find tag for codec|not currently supported in container",
             r"error writing trailer|decoder \(codec \w{1,20}\) not found|specified sample (?:rate|format)",
-            r"filtergraph|applying option '|configuring filters|muxing a packet|suitable resampler|channel element \d|"
+            r"unsupported codec with id|error opening filters|nothing was encoded|filtergraph|applying option '|configuring filters|muxing a packet|suitable resampler|channel element \d|"
             r"sample rate index|for unlabeled input pad|processing the decoded data|"
             r"error parsing adts|stream specifier|inject frame into filter|patches welcome|decoding error: |"
             r"error submitting packet|internal bug, should not have|error during demuxing|(?:fail\w*|error|could not|unable|"
