@@ -96,7 +96,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"server closed the connection|(?<!ms: )could not connect to server|connection to server (?:at|on)",
             r"database (?:table |schema )?is locked|SQLITE_(?:BUSY|LOCKED)|deadlock detected",
             r"could not serialize|too many (?:clients|connections for)|remaining connection slots",
-            r"sorry, too many|queuepool limit|database system is (?:starting|shutting|in recovery|not yet)",
+            r"sorry, too many|queuepool limit|database (?:system )?is (?:starting|shutting|in recovery|not yet)",
             r"terminating (?:\w+ ){0,2}(?:connection|due to administrator)|canceling statement|cancell?ing (?:authentication|autovacuum)",
             r"lock timeout|could not obtain lock|query_wait_timeout|admin shutdown|ssl syscall",
             r"(?<!tls/)ssl connection has been closed|connection (?:already|is) closed",
@@ -131,10 +131,9 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     # --- object storage -----------------------------------------------------------------------
     Sign(
-        _words(r"proxy url|proxyconnectionerror|proxyerror|tunnel connection failed"),
+        _words(r"proxy url|proxyconnectionerror|proxyerror|tunnel connection failed|connect to (?:the )?proxy"),
         "configuration",
         "after-fix",
-        where="storage",
         guidance="The proxy refuses or cannot be reached: check the proxy settings, then retry.",
     ),
     Sign(
