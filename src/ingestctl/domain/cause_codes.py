@@ -30,10 +30,12 @@ _REASONS = "|".join(re.escape(status.phrase) for status in HTTPStatus if status 
 
 # A status counts only beside words that say it is one: "403" alone may be a byte count.
 _SAYS_STATUS = (
-    r"\bhttps?(?:/\d(?:\.\d)?)?(?:[ _-]?(?:client|server))?(?:[ _-]?(?:error|status|code|response))?(?:[ _-]?code)?",
+    r"\bhttps?(?:/\d(?:\.\d)?)?(?:[ _-]?(?:client|server))?(?:[ _-]?(?:error|status|code|"
+    r"response))?(?:[ _-]?code)?",
     r"\bserver returned|status(?:[ _-]?code)?(?: received| of| is| was| returned)?",
     r"\bresponse(?:[ _-]code)?|<httperror|\btoo many|\bgot(?: an?)?|\bcode",
-    r"\b(?:backend )?error(?: code)?|\breturned error:?|\b(?:returned|replied|responded|answered)(?: with)?(?: an?)?",
+    r"\b(?:backend )?error(?: code)?|\breturned error:?|\b(?:returned|replied|responded|"
+    r"answered)(?: with)?(?: an?)?",
     r"\bunexpected response|\btoomanyrequests|\bforbidden|\bunauthorized|client error|server error",
     r"does not indicate success|clientresponseerror|\bfailed(?: with)?",
 )
@@ -44,7 +46,8 @@ _AROUND_STATUS = (
     r"\b([45]\d\d) [a-z]+_[a-z_]+\b",
 )
 HTTP_STATUS = re.compile(
-    rf"(?:{'|'.join(_SAYS_STATUS)})['\"]?[\s:=('\"\[]{{0,4}}([45]\d\d)\b(?! (?:bytes|kb|mb|frames|ms|s)\b|\.\d|%)"
+    rf"(?:{'|'.join(_SAYS_STATUS)})['\"]?[\s:=('\"\[]{{0,4}}([45]\d\d)\b(?! (?:bytes|kb|mb|frames|ms|s)\b|"
+    rf"\.\d|%)"
     rf"|{'|'.join(_AROUND_STATUS)}",
     re.IGNORECASE,
 )
@@ -143,8 +146,10 @@ SQLSTATE_RETRY = (
 SQLSTATE_FULL = "53100"
 # The same conditions as psycopg and asyncpg name their classes.
 CONDITION_RETRY = re.compile(
-    r"(?:psycopg2?\.errors|asyncpg\.exceptions)\.(?:ConnectionException|ConnectionFailure|ConnectionDoesNotExist|"
-    r"ConnectionTimeout|SqlclientUnable\w+|SqlserverRejected\w+|ClientCannotConnect|ConnectionRejection|TransactionResolutionUnknown|"
+    r"(?:psycopg2?\.errors|asyncpg\.exceptions)\.(?:ConnectionException|ConnectionFailure|"
+    r"ConnectionDoesNotExist|"
+    r"ConnectionTimeout|SqlclientUnable\w+|SqlserverRejected\w+|ClientCannotConnect|ConnectionRejection|"
+    r"TransactionResolutionUnknown|"
     r"ProtocolViolation|TransactionRollback|SerializationFailure|Serialization|StatementCompletionUnknown|"
     r"DeadlockDetected|InsufficientResources|OutOfMemory|TooManyConnections|ObjectInUse|LockNotAvailable|"
     r"OperatorIntervention|QueryCancell?ed|AdminShutdown|CrashShutdown|CannotConnectNow|IdleSessionTimeout|"

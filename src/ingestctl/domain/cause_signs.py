@@ -89,13 +89,17 @@ TRANSPORT: tuple[str, ...] = (
     r"(?:connect|connection attempt) (?:failed|error)|failed to connect|unable to connect|"
     r"(?:could|can)(?:n.t|.t|not| not) connect|error connecting|not connect to",
     # errno of Linux, macOS and Windows, with or without its words
-    r"(?:errno|win ?error|wsa error|socket error|os error)[ :=]{1,3}(?:10[0-8]|11[0-3]|99|49|5[0-4]|57|6[0145]|"
+    r"(?:errno|win ?error|wsa error|socket error|os error)[ :=]{1,3}(?:10[0-8]|11[0-3]|99|49|5[0-4]|57|"
+    r"6[0145]|"
     r"100[4-6]\d|1100[1-4]|121|1236|12002|12007|12029|12030|12152)\b(?!\D{0,3}(?:remote i/o))",
-    r"\berrno[ :=]{1,3}-[235]\b|\bWSA(?:E\w+|HOST_NOT_FOUND|TRY_AGAIN|NO_DATA)\b|host is down|network dropped",
+    r"\berrno[ :=]{1,3}-[235]\b|\bWSA(?:E\w+|HOST_NOT_FOUND|TRY_AGAIN|NO_DATA)\b|host is down|"
+    r"network dropped",
     r"(?:cannot|can't) assign requested address|no buffer space|software caused connection abort",
     r"network name is no longer available|semaphore timeout|requested address is not valid in its context",
-    r"5xx server error|failure when receiving data|fail\w* sending data|timeout was reached|transferred a partial file",
-    r"server returned nothing|http/?2 framing layer|not closed cleanly|failed to decode it|connection has been "
+    r"5xx server error|failure when receiving data|fail\w* sending data|timeout was reached|"
+    r"transferred a partial file",
+    r"server returned nothing|http/?2 framing layer|not closed cleanly|failed to decode it|"
+    r"connection has been "
     r"closed \(eof\)",
     r"conflicting range\.|ended prematurely.{0,20}(?:transfer|response)|wsaeconn\w+|context deadline",
     r"stream error|stream ends prematurely|unexpected end of (?:stream|response)|no response from|"
@@ -115,12 +119,16 @@ TROUBLE = (
 # What S3 says in sentences of its own, which tell the side and that something is wrong.
 S3_SENTENCES: tuple[str, ...] = (
     r"your proposed upload|(?:your|object) (?:object )?key is too long|content-length http header|"
-    r"method is not allowed against|content-md5 (?:that )?you specified|requested bucket name|the named bucket|"
+    r"method is not allowed against|content-md5 (?:that )?you specified|requested bucket name|"
+    r"the named bucket|"
     r"bucket (?:that )?you (?:tried|are attempting)|list of parts was not|xml (?:that )?you provided|"
     r"header (?:that )?you provided implies|provided token (?:has expired|is malformed)|aws access key|"
-    r"all access to this object|your aws account|version id specified in|pre-?conditions (?:that )?you specified|"
-    r"storage class (?:that )?you specified|object's storage class|current state of the object|object restore is|"
-    r"your socket connection to the server|we encountered an internal error|conflicting (?:conditional )?operation|"
+    r"all access to this object|your aws account|version id specified in|"
+    r"pre-?conditions (?:that )?you specified|"
+    r"storage class (?:that )?you specified|object's storage class|current state of the object|"
+    r"object restore is|"
+    r"your socket connection to the server|we encountered an internal error|"
+    r"conflicting (?:conditional )?operation|"
     r"authorization header (?:that you provided|is malformed)|metadata headers exceed|more buckets than|"
     r"part number must be an integer|number of bytes specified by|object is (?:immutable|locked|worm)|"
     r"storage resources are|requested is (?:unread|unwrit)able|access key id (?:that )?you provided|"
@@ -130,7 +138,8 @@ S3_SENTENCES: tuple[str, ...] = (
     r"AuthorizationHeaderMalformed|MalformedXML|XMinio\w+|XAmz\w+|ExpiredToken|InvalidPart(?:Order)?|"
     r"BadDigest|InvalidDigest|PermanentRedirect|TemporaryRedirect|AllAccessDisabled|InvalidObjectState|"
     r"InvalidStorageClass|KeyTooLongError|MissingContentLength|IncompleteBody|InvalidSecurity|"
-    r"TooManyBuckets|UserSuspended|QuotaExceeded|AccountProblem|OperationAborted|BlobNotFound|ContainerNotFound|"
+    r"TooManyBuckets|UserSuspended|QuotaExceeded|AccountProblem|OperationAborted|BlobNotFound|"
+    r"ContainerNotFound|"
     r"AccountIsDisabled|AuthorizationPermissionMismatch)\b)",
 )
 
@@ -154,7 +163,8 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"errorcode:[a-z]|\brgw\b|upload id\b|uploadid|entity tag|storage\.objects?\.|"
             r"storage\.buckets?\.|\.minio\.sys|"
             r"amz-request|HostId|error making request with error code|\bSigV4\b|presigned|aliyuncs|qcloud|"
-            r"cos_exception|scw\.cloud|oss2\.exceptions|b2sdk|boto\.exception|\bmc: <\w+>|awssdk|aws_sdk|smithy",
+            r"cos_exception|scw\.cloud|oss2\.exceptions|b2sdk|boto\.exception|\bmc: <\w+>|awssdk|aws_sdk|"
+            r"smithy",
             r"\bgarage_\w+|(?<![.\w])garage(?:: |\))|>garage<|rustfs",
             *S3_SENTENCES,
         ),
@@ -165,9 +175,11 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"yt[-_]dlp|youtube[-_]dl|\[download\]|\[(?:youtube|generic|info|twitch|vimeo|tiktok|"
             r"(?:x/)?twitter|facebook|reddit|bilibili|"
             r"instagram)\b",
-            r"error: \[[\w:.+-]+\]|youtube said|extractorerror|unable to download (?:\w+ ){0,6}(?:data|webpage|"
+            r"error: \[[\w:.+-]+\]|youtube said|extractorerror|unable to download (?:\w+ ){0,6}(?:data|"
+            r"webpage|"
             r"page|manifest|json|m3u8)",
-            r"yt-dl\.org|the appropriate issue template|an extractor error has occ?ur|\]\s?\[error\]|gallery-dl|streamlink|\[cli\]|you-get|"
+            r"yt-dl\.org|the appropriate issue template|an extractor error has occ?ur|\]\s?\[error\]|"
+            r"gallery-dl|streamlink|\[cli\]|you-get|"
             r"^error: [\w. -]{2,40} (?:said|says|returned error|returns error)\b|playable streams|m3u8 info|"
             r"could not open stream|<hlsstream|errorCode=\d|CUID#|scrapy\.|pytube|innertube|instaloader|"
             r"newpipe|rtmpdump|^error: (?:unable to )?open(?:ing)? url|"
@@ -181,14 +193,17 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"postgres|libpq|sqlalche|sqlite|sqlstate|asyncpg|pgbouncer|pg_hba|\bpq: |\bPG::",
             r"\bport[ =]5432\b|:5432\b|(?-i:\bFATAL: {1,2}\w)|\bdatabase (?:system|is|file|disk|table|"
             r"connection)\b",
-            r"(?<!ms: )could not connect to (?:server|database)|connection to server at|PGSQL|\bpgx?pool|\bpgx\b",
+            r"(?<!ms: )could not connect to (?:server|database)|connection to server at|PGSQL|\bpgx?pool|"
+            r"\bpgx\b",
             r"(?-i:(?:ERROR|FATAL|PANIC|LOG|WARNING): {2}\S)|(?-i:(?:WARNING|LOG|ERROR) [CS]-0x)|\bpooler\b",
             r"\bdb error\b|server[_ ]login|(?-i:\[\d+\] (?:FATAL|PANIC|LOG|ERROR|WARNING): )|\bpg_\w|patroni|"
             r"wal segment|"
             r"alembic|driver: bad conn|autovacuum|\bvacuum\b|page checksum|replication slot|\bstandby\b|"
             r"pgbackrest|wal-g|"
-            r"login query|prepared statement|ConnectionDoesNotExistError|\bPostgresError|\bsql (?:state|error)\b|"
-            r"sql logic error|other api misuse|string or blob too big|idle[- ]session|accessed by other users",
+            r"login query|prepared statement|ConnectionDoesNotExistError|\bPostgresError|\bsql (?:state|"
+            r"error)\b|"
+            r"sql logic error|other api misuse|string or blob too big|idle[- ]session|"
+            r"accessed by other users",
         ),
     ),
     (
@@ -201,7 +216,8 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"\bs3\b|\bs3[.:/-]|amazonaws|\bbuckets?\b|\bceph\b|object stor(?:e|age)|storage\.googleapis",
             r"one or more of the specified parts|specified (?:multipart )?upload|the specified (?:key|"
             r"bucket)|"
-            r"request id[:=](?! ?[0-9a-f]{8}-)|upload (?:\w+ )?failed|failed to upload|\bswift\b|storage backend|(?-i:\bAccessDenied\b)",
+            r"request id[:=](?! ?[0-9a-f]{8}-)|upload (?:\w+ )?failed|failed to upload|\bswift\b|"
+            r"storage backend|(?-i:\bAccessDenied\b)",
         ),
     ),
     (

@@ -15,7 +15,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"proxy (?:error|server|connection)|(?:unable|failed|cannot) (?:to )?connect to (?:the )?proxy",
-            r"proxyerror|tunnel connection failed|socks\d? ?(?:proxy|error)|407 proxy|resolve proxy|proxy url|"
+            r"proxyerror|tunnel connection failed|socks\d? ?(?:proxy|error)|407 proxy|resolve proxy|"
+            r"proxy url|"
             r"socks support|connection to proxy|connect tunnel|invalidproxy|socks version",
         ),
         "configuration",
@@ -24,7 +25,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"permission denied(?!: http)|\bEACCES\b|\bEROFS\b|read-only file system|too many open files|\bEMFILE\b",
+            r"permission denied(?!: http)|\bEACCES\b|\bEROFS\b|read-only file system|too many open files|"
+            r"\bEMFILE\b",
             r"operation not permitted|permissionerror",
             r"unable to (?:open for writing|create directory|rename file)|file name too long",
             r"validation errors? for \w*settings|settingserror|dynaconf|no such option|extra inputs are not",
@@ -33,8 +35,10 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"no such file or directory: \S{0,80}cookies|invalid .{0,60}environment variable",
             r"cookies? database|cookies? file|improperlyconfigured|invalid (?:value|choice) for",
             r"unrecognized arguments|missing required (?:option|argument|setting)",
-            r"no supported javascript runtime|unknown setting|fixed output name|address (?:already )?in use|errno (?:98|48)\b|winerror 10048\b|"
-            r"keyerror: ['\"](?-i:[A-Z][A-Z0-9_]{3,40})['\"]|cannot be used without|ca certificates|error setting certificate",
+            r"no supported javascript runtime|unknown setting|fixed output name|address (?:already )?in use|"
+            r"errno (?:98|48)\b|winerror 10048\b|"
+            r"keyerror: ['\"](?-i:[A-Z][A-Z0-9_]{3,40})['\"]|cannot be used without|ca certificates|"
+            r"error setting certificate",
             r"parameter validation failed|mount(?:ing|volume).{0,40}fail|imagepullbackoff|errimagepull",
             r"createcontainerconfigerror|couldn.t find key|secret \"[^\"]{0,80}\" not found|configmap \"",
         ),
@@ -43,7 +47,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"ssl_error_syscall|ssl_\w+: (?:connection|operation)|eof occurred|unexpected.eof|ssleoferror|bad.record.mac|decryption.failed|no data returned|"
+            r"ssl_error_syscall|ssl_\w+: (?:connection|operation)|eof occurred|unexpected.eof|ssleoferror|"
+            r"bad.record.mac|decryption.failed|no data returned|"
             r"handshake.{0,80}(?:reset|closed|timed? ?out|"
             r"pull function|eof\b)"
         ),
@@ -52,10 +57,12 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"ssl: |initializesecuritycontext|certificate verify|maximum \(\d+\) redirects|was not ok\b|redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
+            r"ssl: |initializesecuritycontext|certificate verify|maximum \(\d+\) redirects|was not ok\b|"
+            r"redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
             r"4xx client error|certificate (?:problem|has expired|is not)|local issuer|x509|toomanyredirects|"
             r"exceeded \d+ redirects",
-            r"handshake|infinite loop|certificateerror|hostname .{1,80} doesn.t match|redirect loop|too many redirects",
+            r"handshake|infinite loop|certificateerror|hostname .{1,80} doesn.t match|redirect loop|"
+            r"too many redirects",
         ),
         "download_blocked",
         "after-fix",
@@ -71,7 +78,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"service unavailable|bad gateway|gateway time|internal server error|temporarily unavailable",
             r"temporary (?:failure|error)|try again later|fragment .{0,40}(?:unable|fail)",
             r"unable to continue|server error|network error|overloaded|maintenance|downstream",
-            r"incomplete data received|while receiving data|cannot download|could not download the whole|too slow|"
+            r"incomplete data received|while receiving data|cannot download|could not download the whole|"
+            r"too slow|"
             r"got (?:server http )?error",
         ),
         "download_timeout",
@@ -79,7 +87,9 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         where="source",
     ),
     Sign(  # a tool's own summary, after the line that told
-        _words(r"failed to download (?:entry|item|video|url)\W*$|^\W*(?:error: )?download (?:has )?failed\W*$"),
+        _words(
+            r"failed to download (?:entry|item|video|url)\W*$|^\W*(?:error: )?download (?:has )?failed\W*$"
+        ),
         "download_blocked",
         "after-fix",
         weight=0,
@@ -89,16 +99,21 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     Sign(  # the operating system about a file, in whatever words or language
         _words(
             r"\[errno (?:1|5|6|9|13|16|18|19|2[0-467]|30|36|39|40|116|117|121)\]|too many files open",
-            r"winerror (?:5|32|33|123|206|267|1920)\b|os error 5\b|structure needs cleaning|stale (?:nfs )?file handle|"
+            r"winerror (?:5|32|33|123|206|267|1920)\b|os error 5\b|structure needs cleaning|"
+            r"stale (?:nfs )?file handle|"
             r"remote i/o error|(?:device or resource|text file) busy|invalid cross-device|access is denied",
-            r"not a directory|is a directory|symbolic links|superblock|bad file descriptor|argument list too long",
+            r"not a directory|is a directory|symbolic links|superblock|bad file descriptor|"
+            r"argument list too long",
         ),
         "configuration",
         "after-fix",
         weight=1,
     ),
     Sign(
-        _words(r"invalid data found when processing|failed to recognize file format"), "not_media", "no", weight=1
+        _words(r"invalid data found when processing|failed to recognize file format"),
+        "not_media",
+        "no",
+        weight=1,
     ),
     Sign(
         _words(

@@ -19,11 +19,15 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"no space left|\bENOSPC\b|\bEDQUOT\b|errno[ :=]*(?:28|122)\b|os error (?:28|122|112)\b",
-            r"winerror (?:112|39)\b|errno 69\b|dis[ck] quota|no space on|space left on|ran out of (?:disk )?space|not enough (?:free )?(?:disk )?space|disk quota exceeded",
+            r"winerror (?:112|39)\b|errno 69\b|dis[ck] quota|no space on|space left on|"
+            r"ran out of (?:disk )?space|not enough (?:free )?(?:disk )?space|disk quota exceeded",
             r"file ?system (?:is )?full|out of disk space",
-            r"(?:disk|drive|device|volume|partition)(?: [\"\'/]\S{1,80})? (?:is )?(?:nearly )?full\b|SQLITE_FULL|check free disk",
-            r"insufficient (?:free )?(?:disk )?(?:space|storage)|(?-i:errors\.DiskFull|DiskFullError)|cap exceeded|storage[ _]cap|storage quota|storage ?full|minimum free (?:disk|drive)",
-            r"sqlstate[\s:=(]{0,3}53100|bucket quota (?!check)|quota of the bucket|cap exceeded|insufficient ?storage|ephemeral[- ](?:local )?storage",
+            r"(?:disk|drive|device|volume|partition)(?: [\"\'/]\S{1,80})? (?:is )?(?:nearly )?full\b|"
+            r"SQLITE_FULL|check free disk",
+            r"insufficient (?:free )?(?:disk )?(?:space|storage)|(?-i:errors\.DiskFull|DiskFullError)|"
+            r"cap exceeded|storage[ _]cap|storage quota|storage ?full|minimum free (?:disk|drive)",
+            r"sqlstate[\s:=(]{0,3}53100|bucket quota (?!check)|quota of the bucket|cap exceeded|"
+            r"insufficient ?storage|ephemeral[- ](?:local )?storage",
             r"usage .{0,60}exceeds the|no (?:more )?(?:free|writable) volumes|low (?:on )?disk|"
             r"flood[- ]stage|(?:no free|out of) inodes|"
             r"disk space (?:is )?(?:low|exhausted)|disk ?pressure|exceeded its quota.{0,40}storage",
@@ -42,7 +46,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"permission denied for (?:database|sequence|function|column|view|language)",
             r"must be (?:owner|superuser)|row-level security policy|invalid dsn|missing \"=\" after",
             r"invalid connection option|requires ssl|ssl off|does not support ssl|insufficientprivilege",
-            r"tenant(?:/| or )user|could not translate host name|failed to resolve host .{1,200} not known|could not parse.{0,40}url from|can.t load plugin|invalidpassword",
+            r"tenant(?:/| or )user|could not translate host name|failed to resolve host .{1,200} not known|"
+            r"could not parse.{0,40}url from|can.t load plugin|invalidpassword",
         ),
         "database_error",
         "after-fix",
@@ -75,11 +80,14 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"missing chunk number|cached plan must not change|cannot execute \w+ in a read-only",
             r"invalid input value for enum|operator does not exist|\bon conflict (?:specification|do update)|"
             r"column reference \"|unicode escape sequence|prepared statement \"|placeholders but|"
-            r"unexpected (?:chunk number|zero page)|contains unexpected|malformed database|near \"[^\"]{0,80}\": syntax|"
+            r"unexpected (?:chunk number|zero page)|contains unexpected|malformed database|"
+            r"near \"[^\"]{0,80}\": syntax|"
             r"unrecognized token: \"|too many sql variables|values for \d+ columns|within a transaction|"
             r"no transaction is active|closed database|sqlite objects created|root certificate file",
-            r"could not write (?:block|to file)|not accepting commands|could not open file \"|sql logic error",
-            r"SQLITE_(?:ERROR|MISUSE|MISMATCH|TOOBIG|AUTH|RANGE|PERM|FORMAT)\b|string or blob too big|other api misuse",
+            r"could not write (?:block|to file)|not accepting commands|could not open file \"|"
+            r"sql logic error",
+            r"SQLITE_(?:ERROR|MISUSE|MISMATCH|TOOBIG|AUTH|RANGE|PERM|FORMAT)\b|string or blob too big|"
+            r"other api misuse",
         ),
         "database_error",
         "after-fix",
@@ -89,15 +97,18 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         "database_error",
         "after-fix",
         where="database",
-        guidance="The database's host is not known or not trusted: check DATABASE_URL, sslmode and certificates.",
+        guidance="The database's host is unknown or not trusted: check DATABASE_URL, sslmode, certificates.",
     ),
     Sign(
         _words(
-            r"server closed the connection|(?<!ms: )could not connect to server|connection to server (?:at|on)",
-            r"database (?:table |schema )?is locked|SQLITE_(?:BUSY|LOCKED)|deadlock detected",
+            r"server closed the connection|(?<!ms: )could not connect to server|connection to server (?:at|"
+            r"on)",
+            r"(?:database|table) (?:table |schema )?is locked|SQLITE_(?:BUSY|LOCKED)|deadlock detected",
             r"could not serialize|too many (?:clients|connections for)|remaining connection slots",
-            r"sorry, too many|queuepool limit|database (?:system )?is (?:starting|shutting|in recovery|not yet)",
-            r"terminating (?:\w+ ){0,2}(?:connection|due to administrator)|canceling statement|cancell?ing (?:authentication|autovacuum)",
+            r"sorry, too many|queuepool limit|database (?:system )?is (?:starting|shutting|in recovery|"
+            r"not yet)",
+            r"terminating (?:\w+ ){0,2}(?:connection|due to administrator)|canceling statement|"
+            r"cancell?ing (?:authentication|autovacuum)",
             r"lock timeout|could not obtain lock|query_wait_timeout|admin shutdown|ssl syscall",
             r"(?<!tls/)ssl connection has been closed|connection (?:already|is) closed",
             r"couldn't get a connection after|conflict with recovery",
@@ -107,7 +118,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"could not receive data from (?:server|client)|locking protocol|could not send (?:data|ssl)",
             r"the connection is (?:lost|closed)|schema has changed|no more connections allowed",
             r"consuming input failed|sending query failed|connection slots|pgbouncer cannot connect",
-            r"tuple concurrently|being accessed by other users|the pool '[^']{0,80}' (?:is|has) already|idle[- ](?:session|in[- ]transaction)",
+            r"tuple concurrently|being accessed by other users|the pool '[^']{0,80}' (?:is|has) already|"
+            r"idle[- ](?:session|in[- ]transaction)",
             r"SQLITE_(?:INTERRUPT|PROTOCOL|SCHEMA|ABORT|NOMEM)\b",
             r"server conn crashed|postmaster exit|eof on client connection|server login has been",
         ),
@@ -116,7 +128,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"\binterrupted\b|query aborted|cursor already closed|took too long|bad connection|lock not available|max clients|"
+            r"\binterrupted\b|query aborted|cursor already closed|took too long|bad connection|"
+            r"lock not available|max clients|"
             r"rolled back due|can.t reconnect|invalid transaction|transaction is rolled back|recovery mode|"
             r"shutting down|connection.{0,30}(?:exhausted|in use|lost|dead|gone away)|query timeout",
             r"out of memory|memory exhausted|ssl error|decryption failed|try again|temporar|too many|"
@@ -131,7 +144,9 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     # --- object storage -----------------------------------------------------------------------
     Sign(
-        _words(r"proxy url|proxyconnectionerror|proxyerror|tunnel connection failed|connect to (?:the )?proxy"),
+        _words(
+            r"proxy url|proxyconnectionerror|proxyerror|tunnel connection failed|connect to (?:the )?proxy"
+        ),
         "configuration",
         "after-fix",
         guidance="The proxy refuses or cannot be reached: check the proxy settings, then retry.",
@@ -155,7 +170,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"authenticate the request|authorization header|signature did not match|required permission|"
             r"authenticationfailed|"
             r"sso session|forbidden|unauthorized|not authorized|difference between the request time",
-            r"failed to refresh|invalid access key|credentials(?!\" not found)|authorization token|auth_token",
+            r"failed to refresh|invalid access key|credentials(?!\" not found)|authorization token|"
+            r"auth_token",
         ),
         "storage_error",
         "after-fix",
@@ -180,7 +196,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"object (?:is )?(?:locked|immutable)|\bworm\b|ssl validation failed|certificate",
             r"unsupported configuration|invalid_grant|exceeded (?:total|the (?:max|allowed))|too large|"
             r"maximum allowed|does not have .{0,60}access|badrequest|authorizationheadermalformed",
-            r"content-md5 (?:that )?you specified is not valid|region .{0,30}is wrong|moved permanently|is in this region|write[- ]once|invalid ?endpoint",
+            r"content-md5 (?:that )?you specified is not valid|region .{0,30}is wrong|moved permanently|"
+            r"is in this region|write[- ]once|invalid ?endpoint",
         ),
         "storage_error",
         "after-fix",
@@ -189,7 +206,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"nosuchbucket|specified bucket does not exist|specified key does not exist|nosuchkey",
-            r"at least one of the pre-conditions you specified|error when retrieving credentials|object is worm",
+            r"at least one of the pre-conditions you specified|error when retrieving credentials|"
+            r"object is worm",
             r"ssl validation failed for|difference between the request time",
         ),
         "storage_error",
@@ -201,11 +219,13 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"please try again|temporarily|overloaded|throttl|too many requests|server not initialized",
             r"\bbusy\b|exceeded maximum number|send failed|within the specified|"
             r"insufficient\w*quorum|resources? (?:are|is) insufficient|try again|quorum|backend ?down|"
-            r"checksum .{0,90}(?:fail|mismatch|did not|does not|differ|invalid)|does not match what was computed|storage error|service error|"
+            r"checksum .{0,90}(?:fail|mismatch|did not|does not|differ|invalid)|"
+            r"does not match what was computed|storage error|service error|"
             r"backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
             r"specified multipart upload|could not connect|failed to connect|closed before we received",
             r"\bEOF\b|active requests|conflicting|socket connection|unread|unwrit|total bytes expected|"
-            r"number of bytes specified|resource requested is unread|reading from response stream|bad gateway",
+            r"number of bytes specified|resource requested is unread|reading from response stream|"
+            r"bad gateway",
             r"(?:drive|disk)s? (?:is |are )?offline|no drives?|not enough (?:live|volume)",
             *TRANSPORT,
         ),
@@ -217,7 +237,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"reduce your request rate|(?:read|write|multipart) quorum",
             r"insufficient number of (?:drives|disks|online)|specified multipart upload does not exist",
-            r"server not initialized|content-md5 (?:that )?you specified did|reading from response stream|total bytes expected is",
+            r"server not initialized|content-md5 (?:that )?you specified did|reading from response stream|"
+            r"total bytes expected is",
         ),
         "storage_error",
         "yes",

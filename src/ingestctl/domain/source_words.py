@@ -25,12 +25,15 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"not (?:yet |been )?(?:yet )?(?:started|begun|aired|premiered|released|published)|premieres in",
             r"is (?:streaming|still) live|upcoming|(?:not|isn.t) (?:currently |yet )?(?:live|streaming|"
             r"broadcasting|online|on ?air)\b",
-            r"(?:is|was|currently|are) offline|: offline\W*$|not available yet|not (?:yet )?available.{0,12}yet",
+            r"(?:is|was|currently|are) offline|: offline\W*$|not available yet|"
+            r"not (?:yet )?available.{0,12}yet",
             r"will be available|no active streams?|not downloadable yet",
-            r"processing this video|private show|(?:still|being|currently|video is) (?:being )?(?:processed|processing|encoded|transcoded|"
+            r"processing this video|private show|(?:still|being|currently|video is) (?:being )?(?:processed|"
+            r"processing|encoded|transcoded|"
             r"converted)",
             r"live stream is offline|scheduled|waiting for (?:the )?(?:live|scheduled)|in waiting room",
-            r"(?:hasn.t|didn.t|did not) (?:start(?:ed)?|air(?:ed)?|begun)|archive will be available|not yet available|"
+            r"(?:hasn.t|didn.t|did not) (?:start(?:ed)?|air(?:ed)?|begun)|archive will be available|"
+            r"not yet available|"
             r"still (?:be )?(?:uploading|processing)",
         ),
         "invalid_source",
@@ -71,7 +74,10 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         guidance="The source asks for fewer requests: wait for its cool-down, lower the rate, then retry.",
     ),
     Sign(  # before what is gone: "Cannot find webpage. You must log in"
-        _words(r"(?:must|need to|have to|please) (?:first )?(?:be )?(?:log|sign)(?:ged|ed)?[ -]?in(?!.{0,12}owner)"),
+        _words(
+            r"(?:must|need to|have to|please) (?:first )?(?:be )?(?:log|sign)(?:ged|"
+            r"ed)?[ -]?in(?!.{0,12}owner)"
+        ),
         "download_blocked",
         "after-fix",
         where="source",
@@ -147,13 +153,19 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "after-fix",
         guidance=_BOT,
     ),
+    Sign(  # what yt-dlp adds after the reason
+        _words(r"requested format (?:is )?not available|no (?:video )?formats? (?:found|available)"),
+        "download_blocked",
+        "after-fix",
+        weight=1,
+        guidance=UPDATE,
+    ),
     Sign(
         _words(
-            r"requested format (?:is )?not available|(?:network|workspace) administrator",
+            r"(?:network|workspace) administrator",
             r"(?:video|content) is restricted|no (?:\w+ ){1,4}found!?; please report",
             r"on this (?:app|device|browser|client|version)|latest version of (?!youtube-dl|yt-dlp)",
-            r"\btoken\w* (?:has|have|is) (?:been )?(?:expired|invalid)|no (?:video )?formats? (?:found|"
-            r"available)|"
+            r"\btoken\w* (?:has|have|is) (?:been )?(?:expired|invalid)|"
             r"embed-only|without embedding url",
         ),
         "download_blocked",
@@ -182,10 +194,12 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"tweet) (?:\w+ )?(?:is |are )?(?:not available|unavailable|isn.t available|expired|missing|"
             r"gone)",
             r"(?:has|is) (?:been |already )?(?:ended|expired|finished|over)\b|piracy|did not contain",
-            r"no (?:video|media|clip|episode|embed|downloads?|such video)s? (?:\w+ ){0,3}(?:in|on|at|for|found|"
+            r"no (?:video|media|clip|episode|embed|downloads?|such video)s? (?:\w+ ){0,3}(?:in|on|at|for|"
+            r"found|"
             r"available|posted)",
             r"there(?:.s| is) no (?:video|media)|doesn.t (?:have|contain) (?:a |any )?(?:video|media)",
-            r"(?:does not|doesn.t|do not) (?:have|contain) (?:a |any )?(?:\w+ ){0,2}(?:video|media)|this video is unavailable",
+            r"(?:does not|doesn.t|do not) (?:have|contain) (?:a |any )?(?:\w+ ){0,2}(?:video|media)|"
+            r"this video is unavailable",
             r"couldn't find (?:that|this|the) \w+|不存在|删除|失效|不可见|下架|找不到",
             r"file:// (?:scheme|urls)|url scheme|not made this video available|nonexist",
             r"not archived|rights (?:have )?expired|with id \S+ exists|no video/audio found|"
@@ -203,7 +217,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"this video (?:is|has been) (?:private|unavailable|removed|deleted)|private video",
             r"video unavailable|unsupported url|doesn.t make any sense|"
-            r"(?<!network name is )no longer available|disabled in libcurl|bad/illegal format|locationparseerror|"
+            r"(?<!network name is )no longer available|disabled in libcurl|bad/illegal format|"
+            r"locationparseerror|"
             r"invalidurl\b",
             r"account (?:associated|has been).{0,60}terminated|is not a valid url",
             r"video (?:has been|was) (?:removed|deleted)|copyright (?:claim|grounds|infring)",
@@ -212,7 +227,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"(?:video|programm?e?|episode|content|clip|stream|media|rights) (?:is |are |has |have |"
             r"was )?(?:not available|"
             r"unavailable|expired|been (?:removed|deleted))",
-            r"no plugin can handle|used for piracy|no video in this|not made this video available|video is unavailable",
+            r"no plugin can handle|used for piracy|no video in this|not made this video available|"
+            r"video is unavailable",
         ),
         "invalid_source",
         "no",
@@ -236,7 +252,9 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"(?:redirect\w* to|behind) .{0,20}login page|checkpoint required|use --login|login (?:error|required|failed)|"
+            r"(?:redirect\w* to|behind) .{0,20}login page|checkpoint required|cookies (?:are|have|"
+            r"is) (?:been )?(?:no longer valid|expired|rotated|invalid)|use --login|login (?:error|required|"
+            r"failed)|"
             r"sign in to (?:confirm|view|watch)|\bnsfw|confirm your age|age[- ]restricted|login required",
             r"members[- ]only|join this channel|use --cookies|only available (?:to|for) registered",
             r"requires? (?:a )?(?:login|subscription|payment|premium)|log in to",

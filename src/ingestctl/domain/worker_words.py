@@ -15,30 +15,39 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     # --- the worker itself --------------------------------------------------------------------
     Sign(
         _words(
-            r"\bOOM ?killed\b|oom[-_ ]kill|\bsystem ?OOM\b|invoked oom|out of memory|memory cgroup|out ?of ?memory|"
+            r"\bOOM ?killed\b|oom[-_ ]kill|\bsystem ?OOM\b|invoked oom|out of memory|memory cgroup|"
+            r"out ?of ?memory|"
             r"due to memory|\bMemoryError\b",
-            r"cannot allocate memory|errno[ :=]*12\b|winerror (?:8|1450|1455)\b|paging file|virtual memory exhausted",
-            r"fork: .{0,20}resource temporarily|memory ?pressure|heap out of memory|malloc\(\)|invalid pointer",
-            r"general protection|dumped core|blocked for more than \d+ seconds|heap corruption|access violation",
-            r"-1073741819|0xC0000005|3221225\d{3}|invalid memory address|nil pointer dereference|concurrent map",
+            r"cannot allocate memory|errno[ :=]*12\b|winerror (?:8|1450|1455)\b|paging file|"
+            r"virtual memory exhausted",
+            r"fork: .{0,20}resource temporarily|memory ?pressure|heap out of memory|malloc\(\)|"
+            r"invalid pointer",
+            r"general protection|dumped core|blocked for more than \d+ seconds|heap corruption|"
+            r"access violation",
+            r"-1073741819|0xC0000005|3221225\d{3}|invalid memory address|nil pointer dereference|"
+            r"concurrent map",
             r"backoff limit|active longer than specified deadline|deadlineexceeded.{0,20}job|node shutdown|"
             r"TaintManagerEviction|NodeNotReady|node is not ready|preempted|preempting|essential container|"
             r"start request repeated|state '[\w-]{1,30}' timed out|containerstatusunknown|node ?lost",
             r"worker(?:losterror| exited| was terminated|.{0,40}sent sig(?:kill|term|segv|abrt))",
             r"worker timeout",
-            r"(?:exit|return)(?:ed)?(?: with)?(?: non-zero)?(?: (?:exit|return))?[ _-]?(?:code|status)?[\" :=(]{0,4}(?:-9|-11|-6|"
+            r"(?:exit|return)(?:ed)?(?: with)?(?: non-zero)?(?: (?:exit|return))?[ _-]?(?:code|"
+            r"status)?[\" :=(]{0,4}(?:-9|-11|-6|"
             r"13[479]|143|247)\b",
             r"signal[ :=]{1,3}(?:9|6|11|15|kill(?:ed)?)\b|\bSIG(?:KILL|SEGV|ABRT|BUS|ILL)\b",
             r"died with <signals",
-            r"killed process \d|killed by signal|terminated by signal|received signal|segmentation fault|core dumped|segfault",
+            r"killed process \d|killed by signal|terminated by signal|received signal|segmentation fault|"
+            r"core dumped|segfault",
             r"fatal python error|brokenprocesspool|terminated abruptly|process pool was|^\s*killed\s*$",
-            r"line \d+:\s+\d+ (?:killed|aborted|terminated)|^\s*terminated\s*$|signal: (?:killed|terminated|aborted)|bus error|stack smashing|double free",
+            r"line \d+:\s+\d+ (?:killed|aborted|terminated)|^\s*terminated\s*$|signal: (?:killed|terminated|"
+            r"aborted)|bus error|stack smashing|double free",
             r"free\(\): invalid|corrupted (?:size|double)|crashloopbackoff|restarting failed container",
             r"pod .{0,80}(?:evicted|was preempted)|\bpods? .{0,60}evicted|reason: {0,20}evicted|node (?:is|"
             r"was) (?:lost|low on)",
             r"low on resource|code=(?:killed|dumped), status=|attempting to kill|killing process|"
             r"jobtimeout|task exceeded|memory (?:quota|limit) .{0,12}exceeded|thread creation failed|"
-            r"low memory|watchdog|failed with result .(?:signal|core|oom|watchdog|timeout|resources)|oom_score|(?:liveness|readiness|"
+            r"low memory|watchdog|failed with result .(?:signal|core|oom|watchdog|timeout|resources)|"
+            r"oom_score|(?:liveness|readiness|"
             r"startup) probe|TimeLimitExceeded|panic: (?:runtime|assertion)|"
             r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
@@ -51,14 +60,18 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     # --- media --------------------------------------------------------------------------------
     Sign(
-        _words(r"failed to open (?:segment|resource)|unable to open (?:resource|key file)|keepalive request failed"),
+        _words(
+            r"failed to open (?:segment|resource)|unable to open (?:resource|key file)|"
+            r"keepalive request failed"
+        ),
         "download_timeout",
         "yes",
         where="media",
     ),
     Sign(
         _words(
-            r"moov atom not found|(?<!transferred a )partial file|(?:file|input|packet|stream|data) (?:is |was )?truncated|"
+            r"moov atom not found|(?<!transferred a )partial file|(?:file|input|packet|stream|data) (?:is |"
+            r"was )?truncated|"
             r"truncated (?:file|packet|stream|input|data)|file ended prematurely",
             r"overread end of atom|end of file in data|could not find corresponding (?:track|trex)",
             r"contradictionary stsc|premature end|misdetection possible",
@@ -90,13 +103,17 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"requested output format .{0,60}not|unable to find a suitable output format",
             r"error splitting the argument|unknown input format|at least one output file|protocol not found",
             r"^\W*(?:error: )?(?:bitstream filter|decoder|demuxer|encoder|filter|muxer|option) not found",
-            r"createcontainererror|containercannotrun|invalidimagename|is not recognized by ffmpeg|status=2\d\d/|failed at step \w+ spawning|back-off pulling|insufficient (?:cpu|memory|pods)|"
+            r"createcontainererror|containercannotrun|invalidimagename|is not recognized by ffmpeg|"
+            r"status=2\d\d/|failed at step \w+ spawning|back-off pulling|insufficient (?:cpu|memory|pods)|"
             r"\bnodes are available|secret \S{1,80} not found|needs? to be installed|"
             r"dependencies are installed|phantomjs|too old.{0,30}update|"
-            r"not found[.,;]? (?:please|you (?:should|need to)) install|runcontainererror|env: .{1,40}no such file|"
+            r"not found[.,;]? (?:please|you (?:should|need to)) install|runcontainererror|"
+            r"env: .{1,40}no such file|"
             r"(?-i:\b(?:yt-dlp|youtube-dl|s3cmd)(?:\.exe|\.py)?: error: )",
-            r"\[errno (?:13|20|21|24|30|36)\]|impersonat\w+ targets? .{0,40}available|no supported javascript runtime",
-            r"missing dependenc|\bdpapi\b|cookies? database|decrypt (?:\w+ )?cookies?|cookies? from (?:the )?keyring|"
+            r"\[errno (?:13|20|21|24|30|36)\]|impersonat\w+ targets? .{0,40}available|"
+            r"no (?:\w+ )?javascript runtime|javascript runtime .{0,40}(?:not|missing)",
+            r"missing dependenc|\bdpapi\b|cookies? database|decrypt (?:\w+ )?cookies?|"
+            r"cookies? from (?:the )?keyring|"
             r"no such file.{0,20}cookies?\.txt|netscape (?:http )?(?:cookie|format)",
             r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|"
             r"error selecting an encoder|no such filter",
@@ -121,7 +138,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"invalid (?:video|media) file|not an? (?:mp4|webm|media|mpeg)|text/html.{0,30}instead",
             r"unrecognized media|header missing|(?:file|video|media) (?:is |may be |seems )?(?:corrupt|"
             r"damaged)|read the first frame|not a supported (?:file|format|video)|format not recogni|"
-            r"failed to (?:probe|read frame size|detect format)|\[NULL @ .{0,40}invalid data|not detect (?:file|input) format",
+            r"failed to (?:probe|read frame size|detect format)|\[NULL @ .{0,40}invalid data|"
+            r"not detect (?:file|input) format",
             r"not a video file|cannot determine format|unsupported media type",
             r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:can ?not|"
             r"could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|"
@@ -160,7 +178,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"aac.{0,40}(?:error|malformed|invalid)|decode_slice_header|concealing|no frame",
             r"error number -\d+|nothing was written into output|failed to (?:open|inject)|sample format",
             r"non[- ]monoton|timestamps are unset|pts .{0,20}invalid",
-            r"finishing stream .{0,20}without any data|error in avcodec|decoding (?:failed|error)|patches welcome",
+            r"finishing stream .{0,20}without any data|error in avcodec|decoding (?:failed|error)|"
+            r"patches welcome",
             r"resource temporarily unavailable|input/output error|immediate exit requested",
         ),
         "audio_extraction_failed",
@@ -174,10 +193,12 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"nothing was written into output|error opening output file",
             r"could not write header|could not find tag for codec|not currently supported in container",
             r"error writing trailer|decoder \(codec \w{1,20}\) not found|specified sample (?:rate|format)",
-            r"unsupported codec with id|error opening filters|nothing was encoded|filtergraph|applying option '|configuring filters|muxing a packet|suitable resampler|channel element \d|"
+            r"unsupported codec with id|error opening filters|nothing was encoded|filtergraph|"
+            r"applying option '|configuring filters|muxing a packet|suitable resampler|channel element \d|"
             r"sample rate index|for unlabeled input pad|processing the decoded data|"
             r"error parsing adts|stream specifier|inject frame into filter|patches welcome|decoding error: |"
-            r"error submitting packet|internal bug, should not have|error during demuxing|(?:fail\w*|error|could not|unable|"
+            r"error submitting packet|internal bug, should not have|error during demuxing|(?:fail\w*|error|"
+            r"could not|unable|"
             r"cannot).{0,20}extract\w* (?:the )?audio",
         ),
         "audio_extraction_failed",
