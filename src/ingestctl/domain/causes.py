@@ -1,10 +1,10 @@
 """Why did it fail, and what now: the runbook's causes and :func:`diagnose`.
 
-A problem is read line by line. Each line is asked for structure first (SQLSTATE,
-S3 code, HTTP status), then for words (:mod:`ingestctl.domain.cause_words`). Who is
-talking counts: storage and database own their trouble (a 404 from storage says
-nothing about the source), and trouble in unknown words from a known side is that
-side's, with low confidence. A full disk beats everything, a telling line beats a
+A problem is read line by line (:mod:`ingestctl.domain.cause_reading`). Each line is asked
+for structure first (SQLSTATE, S3 code, HTTP status), then for words
+(:mod:`ingestctl.domain.service_words` and its neighbours). Who is talking counts: storage
+and database own their trouble (a 404 from storage says nothing about the source), and
+trouble in unknown words from a known side is that side's, with low confidence. A full disk beats everything, a telling line beats a
 vague one, an error beats a warning, and among equals the last line wins. What
 nothing speaks for is ``internal`` with low confidence: never a guess.
 """
@@ -16,26 +16,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from ingestctl.domain.cause_signs import (
-    HTTP_STATUS,
-    OWN,
-    S3_CODE,
-    S3_FULL,
-    S3_RETRY,
-    SIDES,
-    SOURCE_STATUS,
-    SQLSTATE,
-    SQLSTATE_RETRY,
-    STATUS_PHRASE,
-    Side,
-)
-from ingestctl.domain.cause_words import SERVICE_SIGNS
+from ingestctl.domain.cause_reading import Finding, read, side_of
 from ingestctl.domain.errors import IngestError, Retryable
 from ingestctl.domain.exception_chain import describe, links, retry_after
-from ingestctl.domain.source_words import SOURCE_SIGNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ingestctl.domain.cause_signs import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,31 +148,24 @@ _ROWS = (
 )
 CAUSES: Mapping[str, Cause] = MappingProxyType({row.code: row for row in _ROWS})
 
-SIGNS = (*SERVICE_SIGNS, *SOURCE_SIGNS)
-
 _HEAD, _TAIL = 16_000, 64_000  # characters of a long text that are read
 _LINE, _EVIDENCE = 1_500, 500
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_URL = re.compile(r"\b(?:https?|s3|rtmp)://[^\s'\"<>)]+", re.IGNORECASE)
 _NOISE = re.compile(
     r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame="
-    r"|\(Background on|(?:DETAIL|CONTEXT|QUERY|STATEMENT): |Stream #\d|Metadata:)"
+    r"|\(Background on|(?:DETAIL|CONTEXT|QUERY|STATEMENT): |Stream #\d|Metadata:"
+    r"|\[download\] (?:Destination: |[^:]{1,300} has already been downloaded|Downloading (?:item|video|"
+    r"playlist) )"
+    r"|\[(?:ExtractAudio|Merger|Metadata|Fixup\w{1,20}|MoveFiles)\] (?!.{0,400}\berror)"
+    r"|(?i:finished|deleting|downloaded|downloading|starting|started|saved|saving|uploading|uploaded) "
+    r"(?!.{0,600}(?i:error|fail|exception|unable|denied|timed out|refused|not found)))"
 )
 _WARNING = re.compile(
     r"\bwarn(?:ing)?\b|^\W*\[?(?:info|debug|notice)\b|\]\[(?:info|debug)\]|\bretrying\b|\bskipping\b",
     re.IGNORECASE,
 )
 _LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE|LOG(?=:))\b")
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    cause: str
-    retryable: Retryable
-    weight: int = 2
-    guidance: str = ""
-    sure: bool = True
 
 
 def diagnose(problem: str | BaseException) -> Diagnosis:
@@ -224,85 +205,19 @@ def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
     if len(text) > _HEAD + _TAIL:
         text = text[:_HEAD] + "\n" + text[-_TAIL:]
     lines = [clean for line in re.split(r"[\r\n]+", text) if (clean := _clean(line))]
-    common: Side = next((side for line in reversed(lines) if (side := _side(line))), "")
-    best: tuple[tuple[int, bool, int], _Finding, str] | None = None
+    common: Side = next((side for line in reversed(lines) if (side := side_of(line))), "")
+    best: tuple[tuple[int, bool, int], Finding, str] | None = None
     for number, line in enumerate(lines):
-        found = None if _NOISE.match(line) else _read(line, common)
-        if found is None:
+        found = None if _NOISE.match(line) else read(line, common)
+        if found is None or (best and best[1].coded and not found.coded and best[1].cause == found.cause):
             continue
         aside = bool(_WARNING.search(line) or _LEVEL.match(line))
         rank = (found.weight, not aside, number)
         if best is None or rank >= best[0]:
             best = (rank, found, line)
     if best is None:
-        return _result(_Finding("internal", "after-fix", sure=False), lines[-1] if lines else "", wait)
+        return _result(Finding("internal", "after-fix", sure=False), lines[-1] if lines else "", wait)
     return _result(best[1], best[2], wait)
-
-
-def _read(line: str, common: Side) -> _Finding | None:
-    """What one line says, or None. Structure speaks before words, a full disk before both."""
-    plain = _URL.sub("URL", line.split("[SQL:")[0]).replace("’", "'")
-    side = _side(line) or common
-    if SIGNS[0].words.search(plain):
-        return _Finding(SIGNS[0].cause, SIGNS[0].retryable, SIGNS[0].weight)
-    found = _read_codes(plain, side) or _read_words(plain, side)
-    status = HTTP_STATUS.search(plain)
-    if status is None or (found is not None and found.weight >= 2 and found.cause not in _GENERIC):
-        return found
-    return _read_status(int(status[1] or status[2] or status[3]), side, plain) or found
-
-
-_GENERIC = frozenset(
-    {"download_timeout", "download_blocked", "invalid_source", "audio_extraction_failed", "rate_limited"}
-)
-"""Causes whose words a plain HTTP status overrules: 'Unable to download webpage: HTTP Error 404'."""
-
-
-def _read_codes(line: str, side: Side) -> _Finding | None:
-    if state := SQLSTATE.search(line):
-        passes = state[1].upper().startswith(SQLSTATE_RETRY)
-        return _Finding("database_error", "yes" if passes else "after-fix")
-    if (found := S3_CODE.search(line)) and side == "storage":
-        code = next(group for group in found.groups() if group).lower()
-        if code in S3_FULL:
-            return _Finding("disk_full", "after-fix", 3)
-        return _Finding("storage_error", "yes" if code in S3_RETRY else "after-fix")
-    return None
-
-
-def _read_status(status: int, side: Side, line: str) -> _Finding | None:
-    if status == 507:
-        return _Finding("disk_full", "after-fix", 3)
-    if side == "storage":
-        passes = status >= 500 or status in {408, 429}
-        return _Finding("storage_error", "yes" if passes else "after-fix")
-    words = _read_words(STATUS_PHRASE.sub(" ", line), side)
-    if (
-        words is not None
-        and words.weight > 1
-        and status in ({400, 401, 403, 404, 418} if words.cause == "download_blocked" else {400, 401, 403})
-        and words.cause != "download_timeout"
-    ):
-        return words  # "HTTP Error 403: rate limit exceeded" says more than its number
-    cause, retryable = SOURCE_STATUS.get(
-        status, ("download_timeout", "yes") if status >= 500 else ("download_blocked", "after-fix")
-    )
-    return _Finding(cause, retryable)
-
-
-def _read_words(line: str, side: Side) -> _Finding | None:
-    own = OWN.get(side)
-    for sign in SIGNS:
-        if sign.where not in {"", side} or (own is not None and sign.cause not in own):
-            continue
-        if sign.words.search(line):
-            sure = sign.weight > 1 and not (sign.cause == "download_timeout" and not side)
-            return _Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure)
-    return None
-
-
-def _side(line: str) -> Side:
-    return next((side for side, marks in SIDES if marks.search(line)), "")
 
 
 def _clean(line: str) -> str:
@@ -316,7 +231,7 @@ def _evidence(text: str) -> str:
     return line if len(line) <= _EVIDENCE else line[: _EVIDENCE - 1] + "…"
 
 
-def _result(found: _Finding, line: str, wait: float | None) -> Diagnosis:
+def _result(found: Finding, line: str, wait: float | None) -> Diagnosis:
     cause = CAUSES[found.cause]
     return Diagnosis(
         cause=cause.code,

@@ -1,0 +1,158 @@
+"""What one line says: its speaker, its codes, then its words.
+
+Structure is asked first (SQLSTATE, S3 code, HTTP status), then the table of words, in order.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingestctl.domain.cause_codes import (
+    CONDITION_RETRY,
+    HTTP_STATUS,
+    S3_CODE,
+    S3_FULL,
+    S3_RETRY,
+    S3_WORD,
+    SOURCE_STATUS,
+    SQLSTATE,
+    SQLSTATE_FULL,
+    SQLSTATE_RETRY,
+    STATUS_PHRASE,
+)
+from ingestctl.domain.cause_signs import OWN, SIDES, Side
+from ingestctl.domain.common_words import COMMON_SIGNS
+from ingestctl.domain.service_words import SERVICE_SIGNS
+from ingestctl.domain.source_words import SOURCE_SIGNS
+from ingestctl.domain.worker_words import WORKER_SIGNS
+
+if TYPE_CHECKING:
+    from ingestctl.domain.errors import Retryable
+
+SIGNS = (*SERVICE_SIGNS, *WORKER_SIGNS, *SOURCE_SIGNS, *COMMON_SIGNS)
+
+_URL = re.compile(r"\b(?:https?|s3|rtmp)://[^\s'\"<>)]+", re.IGNORECASE)
+_FINE = re.compile(
+    r"\b(?:0|no|without(?: any)?) (?:errors?|failures?|warnings?|problems?|failed)\b|\b(?:errors?|failed|"
+    r"failures?)[:=] ?0\b",
+    re.IGNORECASE,
+)
+"""Words of trouble in a line that says all is well."""
+_MEDIA = re.compile(
+    r"(?:^\W*(?:error\W{1,4})?|\b(?:this|the|that|no|your|these|requested) )(?:\w+ ){0,2}(?:video|vod|"
+    r"live ?stream|stream|"
+    r"episode|track|song|playlist|channel|clip|broadcast|tweet|post|reel|premiere|podcast|movie|content|"
+    r"event)s?\b"
+    r"|\b(?:this|the|that|no|your) (?:\w+ )?(?:account|profile|url|link|user)s?\b",
+    re.IGNORECASE,
+)
+_PYTHON = re.compile(r"\b(?:Attribute|Key|Type|Index|Name|Assertion|UnboundLocal)Error\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A line's cause. ``weight`` is its sign's; ``sure`` becomes the confidence."""
+
+    cause: str
+    retryable: Retryable
+    weight: int = 2
+    guidance: str = ""
+    sure: bool = True
+    coded: bool = False
+    """Told by an S3 code or SQLSTATE: the words that follow on the next lines do not overrule it."""
+
+
+def read(line: str, common: Side) -> Finding | None:
+    """What one line says, or None. Structure speaks before words, a full disk before both."""
+    plain = _FINE.sub("", _URL.sub("URL", line.split("[SQL:")[0])).replace("’", "'")
+    side = side_of(line) or common
+    if SIGNS[0].words.found_in(plain):
+        return Finding(SIGNS[0].cause, SIGNS[0].retryable, SIGNS[0].weight)
+    found = _read_codes(plain, side) or _read_words(plain, side)
+    status = HTTP_STATUS.search(plain)
+    if status is None or (found is not None and found.weight >= 2 and found.cause not in _GENERIC):
+        return found
+    return _read_status(int(next(group for group in status.groups() if group)), side, plain) or found
+
+
+_GENERIC = frozenset(
+    {"download_timeout", "download_blocked", "invalid_source", "audio_extraction_failed", "rate_limited"}
+)
+"""Causes whose words a plain HTTP status overrules: 'Unable to download webpage: HTTP Error 404'."""
+
+
+def _read_codes(line: str, side: Side) -> Finding | None:
+    if found := SQLSTATE.search(line):
+        state = next(group for group in found.groups() if group).upper()
+        if state == SQLSTATE_FULL:
+            return Finding("disk_full", "after-fix", 3)
+        words = _read_words(line, "database") if state.startswith("08") else None
+        if words is not None and words.weight > 1:
+            return words  # libpq files a refused password under "connection failure" too
+        passes = state.startswith(SQLSTATE_RETRY)
+        return Finding("database_error", "yes" if passes else "after-fix", coded=True)
+    if CONDITION_RETRY.search(line):
+        return Finding("database_error", "yes", coded=True)
+    return _read_s3(line) if side == "storage" else None
+
+
+def _read_s3(line: str) -> Finding | None:
+    found = S3_CODE.search(line)
+    told = [next(group for group in found.groups() if group)] if found else []
+    for number, word in enumerate([*told, *S3_WORD.findall(line)]):
+        code = word.lower().replace("_", "").removesuffix("exception")
+        if code in S3_FULL:
+            return Finding("disk_full", "after-fix", 3)
+        if code in S3_RETRY:
+            return Finding("storage_error", "yes", coded=True)
+        if number == 0 and found:  # a code of another kind, told as one
+            return Finding("storage_error", "after-fix", coded=True)
+    return None
+
+
+def _read_status(status: int, side: Side, line: str) -> Finding | None:
+    if status == 507:
+        return Finding("disk_full", "after-fix", 3)
+    if side == "storage":
+        passes = status >= 500 or status in {408, 429}
+        return Finding("storage_error", "yes" if passes else "after-fix")
+    words = _read_words(STATUS_PHRASE.sub(" ", line), side)
+    if (
+        words is not None
+        and words.weight > 1
+        and status in ({400, 401, 403, 404, 418} if words.cause == "download_blocked" else {400, 401, 403})
+        and words.cause not in {"download_timeout", "configuration"}
+    ):
+        return words  # "HTTP Error 403: rate limit exceeded" says more than its number
+    cause, retryable = SOURCE_STATUS.get(
+        status, ("download_timeout", "yes") if status >= 500 else ("download_blocked", "after-fix")
+    )
+    return Finding(cause, retryable)
+
+
+def _read_words(line: str, side: Side) -> Finding | None:
+    own = OWN.get(side)
+    for sign in SIGNS:
+        if sign.where not in {"", side} or (own is not None and sign.cause not in own):
+            continue
+        if sign.words.found_in(line):
+            sure = sign.weight > 1 and not (sign.cause == "download_timeout" and not side)
+            return Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure)
+    return None if side else _read_as_source(line)
+
+
+def _read_as_source(line: str) -> Finding | None:
+    """Who says "this livestream has ended" speaks of a source, though no tool's name is on the line."""
+    if not _MEDIA.search(line) or _PYTHON.search(line):
+        return None
+    for sign in SOURCE_SIGNS:
+        if sign.weight > 1 and sign.where == "source" and sign.words.found_in(line):
+            return Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure=False)
+    return None
+
+
+def side_of(line: str) -> Side:
+    """Who is talking, as far as the line shows."""
+    return next((side for side, marks in SIDES if marks.found_in(line)), "")

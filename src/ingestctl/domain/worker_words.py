@@ -1,0 +1,237 @@
+"""The words of the worker itself, its tools and media: the middle of the table of words.
+
+The order of its rows matters as in :mod:`ingestctl.domain.service_words`.
+"""
+
+from __future__ import annotations
+
+from ingestctl.domain.cause_signs import Sign
+from ingestctl.domain.cause_signs import words as _words
+
+_SILENT = "The video has no audio to extract; a transcript cannot be made from it."
+_TOOL = "A program or library the worker needs is missing or too old: install it, then retry."
+
+WORKER_SIGNS: tuple[Sign, ...] = (
+    # --- the worker itself --------------------------------------------------------------------
+    Sign(
+        _words(
+            r"\bOOM ?killed\b|oom[-_ ]kill|\bsystem ?OOM\b|invoked oom|out of memory|memory cgroup|"
+            r"out ?of ?memory|"
+            r"due to memory|\bMemoryError\b",
+            r"cannot allocate memory|errno[ :=]*12\b|winerror (?:8|1450|1455)\b|paging file|"
+            r"virtual memory exhausted",
+            r"fork: .{0,20}resource temporarily|memory ?pressure|heap out of memory|malloc\(\)|"
+            r"invalid pointer",
+            r"general protection|dumped core|blocked for more than \d+ seconds|heap corruption|"
+            r"access violation",
+            r"-1073741819|0xC0000005|3221225\d{3}|invalid memory address|nil pointer dereference|"
+            r"concurrent map",
+            r"backoff limit|active longer than specified deadline|deadlineexceeded.{0,20}job|node shutdown|"
+            r"TaintManagerEviction|NodeNotReady|node is not ready|preempted|preempting|essential container|"
+            r"start request repeated|state '[\w-]{1,30}' timed out|containerstatusunknown|node ?lost",
+            r"worker(?:losterror| exited| was terminated|.{0,40}sent sig(?:kill|term|segv|abrt))",
+            r"worker timeout",
+            r"(?:exit|return)(?:ed)?(?: with)?(?: non-zero)?(?: (?:exit|return))?[ _-]?(?:code|"
+            r"status)?[\" :=(]{0,4}(?:-9|-11|-6|"
+            r"13[479]|143|247)\b",
+            r"signal[ :=]{1,3}(?:9|6|11|15|kill(?:ed)?)\b|\bSIG(?:KILL|SEGV|ABRT|BUS|ILL)\b",
+            r"died with <signals",
+            r"killed process \d|killed by signal|terminated by signal|received signal|segmentation fault|"
+            r"core dumped|segfault",
+            r"fatal python error|brokenprocesspool|terminated abruptly|process pool was|^\s*killed\s*$",
+            r"line \d+:\s+\d+ (?:killed|aborted|terminated)|^\s*terminated\s*$|signal: (?:killed|terminated|"
+            r"aborted)|bus error|stack smashing|double free",
+            r"free\(\): invalid|corrupted (?:size|double)|crashloopbackoff|restarting failed container",
+            r"pod .{0,80}(?:evicted|was preempted)|\bpods? .{0,60}evicted|reason: {0,20}evicted|node (?:is|"
+            r"was) (?:lost|low on)",
+            r"low on resource|code=(?:killed|dumped), status=|attempting to kill|killing process|"
+            r"jobtimeout|task exceeded|memory (?:quota|limit) .{0,12}exceeded|thread creation failed|"
+            r"low memory|watchdog|failed with result .(?:signal|core|oom|watchdog|timeout|resources)|"
+            r"oom_score|(?:liveness|readiness|"
+            r"startup) probe|TimeLimitExceeded|panic: (?:runtime|assertion)|"
+            r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
+            r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
+            r"can't start new thread|malloc failed|(?:exit|return)(?:ed)?[ _-]?(?:code|"
+            r"status)?.{0,40}\b(?:137|139)\b|bad_alloc|terminated unexpectedly|taskrun.{0,40}killed",
+            r"process .{0,60}crashed|worker died",
+        ),
+        "worker_crashed",
+        "yes",
+    ),
+    # --- media --------------------------------------------------------------------------------
+    Sign(
+        _words(
+            r"failed to open (?:segment|resource)|unable to open (?:resource|key file)|"
+            r"keepalive request failed"
+        ),
+        "download_timeout",
+        "yes",
+        where="media",
+    ),
+    Sign(
+        _words(
+            r"moov atom not found|(?<!transferred a )partial file|(?:file|input|packet|stream|data) (?:is |"
+            r"was )?truncated|"
+            r"truncated (?:file|packet|stream|input|data)|file ended prematurely",
+            r"overread end of atom|end of file in data|could not find corresponding (?:track|trex)",
+            r"contradictionary stsc|premature end|misdetection possible",
+        ),
+        "not_media",
+        "after-fix",
+        guidance="The file is incomplete or damaged: fetch it again; the same again is a broken source.",
+    ),
+    Sign(
+        _words(
+            r"does not contain any stream|matches no streams",
+            r"(?:no|not? find(?: an?)?) audio (?:stream|track|codec)|file audio codec|without audio",
+            r"no audio (?:was )?(?:found|in|streams?|data)|has no audio|no sound|doesn't have any audio",
+            r"does not have (?:an )?audio|at least one audio stream|audio stream not found",
+        ),
+        "audio_extraction_failed",
+        "no",
+        guidance=_SILENT,
+    ),
+    Sign(
+        _words(
+            r"(?:ffmpeg|ffprobe|avconv|avprobe)(?:(?!exited).){0,60}(?:not found|not installed|"
+            r"could not be found|no such file)",
+            r"no such file or directory: b?['\"]\S{0,80}ff(?:mpeg|probe)|cannot find ff(?:mpeg|probe)",
+            r"distribution was not found|distributionnotfound|requires python \d|"
+            r"unsupported version of python|"
+            r"no such option|cannot find module|executable .{0,20}ffmpeg|unknown (?:en|de)coder|"
+            r"unrecognized option|option .{0,60} not found",
+            r"requested output format .{0,60}not|unable to find a suitable output format",
+            r"error splitting the argument|unknown input format|at least one output file|protocol not found",
+            r"^\W*(?:error: )?(?:bitstream filter|decoder|demuxer|encoder|filter|muxer|option) not found",
+            r"createcontainererror|containercannotrun|invalidimagename|is not recognized by ffmpeg|"
+            r"status=2\d\d/|failed at step \w+ spawning|back-off pulling|insufficient (?:cpu|memory|pods)|"
+            r"\bnodes are available|secret \S{1,80} not found|needs? to be installed|"
+            r"dependencies are installed|phantomjs|too old.{0,30}update|"
+            r"not found[.,;]? (?:please|you (?:should|need to)) install|runcontainererror|"
+            r"env: .{1,40}no such file|"
+            r"(?-i:\b(?:yt-dlp|youtube-dl|s3cmd)(?:\.exe|\.py)?: error: )",
+            r"\[errno (?:13|20|21|24|30|36)\]|impersonat\w+ targets? .{0,40}available|"
+            r"no (?:\w+ )?javascript runtime|javascript runtime .{0,40}(?:not|missing)",
+            r"missing dependenc|\bdpapi\b|cookies? database|decrypt (?:\w+ )?cookies?|"
+            r"cookies? from (?:the )?keyring|"
+            r"no such file.{0,20}cookies?\.txt|netscape (?:http )?(?:cookie|format)",
+            r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|"
+            r"error selecting an encoder|no such filter",
+            r"not recognized as an internal or external|command not found|exec format error",
+            r"executable file not found|error while loading shared libraries|cannot open shared object|glibc",
+            r"spawn \S+ ENOENT|winerror 2\b|modulenotfounderror|no module named|cannot import name|"
+            r"importerror|dyld: |dll load failed",
+            r"ffmpeg not found|trying to load library|oci runtime|error response from daemon|unable to start "
+            r"container|no such image|failed to pull|manifest unknown|exec user process|exec: \S{1,80}: ",
+        ),
+        "configuration",
+        "after-fix",
+        guidance=_TOOL,
+    ),
+    Sign(
+        _words(
+            r"could not find codec param",
+            r"(?:unknown|unsupported|invalid|unrecognized) (?:file|image|media|video) format|ebml header",
+            r"invalid as first byte",
+            r"not a (?:valid )?(?:video|media|audio|mp4|webm|riff)\b|does not look like a (?:video|media)",
+            r"unexpected content.?type|is not media|looks like (?:html|an? (?:image|web))|no decodable",
+            r"invalid (?:video|media) file|not an? (?:mp4|webm|media|mpeg)|text/html.{0,30}instead",
+            r"unrecognized media|header missing|(?:file|video|media) (?:is |may be |seems )?(?:corrupt|"
+            r"damaged)|read the first frame|not a supported (?:file|format|video)|format not recogni|"
+            r"failed to (?:probe|read frame size|detect format)|\[NULL @ .{0,40}invalid data|"
+            r"not detect (?:file|input) format",
+            r"not a video file|cannot determine format|unsupported media type",
+            r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:can ?not|"
+            r"could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|"
+            r"input) (?:file|stream)|is not a video\b",
+            r"no streams? found|could not open codec|"
+            r"(?<!pin )(?<!post )(?<!page )(?<!tweet )(?<!article )(?<!url )does not contain (?:any )?video",
+        ),
+        "not_media",
+        "no",
+    ),
+    Sign(
+        _words(
+            r"\[(?:in#\d+/)?(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|live_flv|rm|mxf|"
+            r"concat) @ .{0,400}(?:error|"
+            r"fail|invalid|corrupt|truncat|missing|broken|unexpected|out of|exceed|bad |wrong|unable|"
+            r"mismatch|"
+            r"can.?not|could|unknown)",
+        ),
+        "not_media",
+        "after-fix",
+        where="media",
+        guidance="The file is incomplete or damaged: fetch it again; the same again is a broken source.",
+    ),
+    Sign(
+        _words(
+            r"error (?:while )?(?:decoding|encoding|(?:re)?initializing|sending|submitting|muxing)",
+            r"(?:error|failed|could not|cannot|unable to) .{0,40}(?:decoder|encoder|output stream|"
+            r"output file|trailer|filter)",
+            r"extract\w* (?:the )?audio|audio (?:conversion|extraction) failed",
+            r"error (?:opening output|writing|closing|applying)|could not write header|"
+            r"av_interleaved_write_frame",
+            r"error parsing|channel (?:element|layout)|sample rate|bitstream|too many packets",
+            r"function not implemented|invalid (?:nal|audio|pcm|frame|return value)|error reading",
+            r"cannot map stream|ignore_unknown|impossible to convert|(?:en|de)coder .{0,40}not found|"
+            r"codec not (?:currently )?supported",
+            r"aac.{0,40}(?:error|malformed|invalid)|decode_slice_header|concealing|no frame",
+            r"error number -\d+|nothing was written into output|failed to (?:open|inject)|sample format",
+            r"non[- ]monoton|timestamps are unset|pts .{0,20}invalid",
+            r"finishing stream .{0,20}without any data|error in avcodec|decoding (?:failed|error)|"
+            r"patches welcome",
+            r"resource temporarily unavailable|input/output error|immediate exit requested",
+        ),
+        "audio_extraction_failed",
+        "after-fix",
+        where="media",
+    ),
+    Sign(
+        _words(
+            r"error while decoding stream|error (?:sub|trans)mitting (?:a )?packet|audio conversion failed",
+            r"error (?:re)?initializing (?:filters|output stream)|too many packets buffered for output",
+            r"nothing was written into output|error opening output file",
+            r"could not write header|could not find tag for codec|not currently supported in container",
+            r"error writing trailer|decoder \(codec \w{1,20}\) not found|specified sample (?:rate|format)",
+            r"unsupported codec with id|error opening filters|nothing was encoded|filtergraph|"
+            r"applying option '|configuring filters|muxing a packet|suitable resampler|channel element \d|"
+            r"sample rate index|for unlabeled input pad|processing the decoded data|"
+            r"error parsing adts|stream specifier|inject frame into filter|patches welcome|decoding error: |"
+            r"error submitting packet|internal bug, should not have|error during demuxing|(?:fail\w*|error|"
+            r"could not|unable|"
+            r"cannot).{0,20}extract\w* (?:the )?audio",
+        ),
+        "audio_extraction_failed",
+        "after-fix",
+    ),
+    # --- who is talking inside ffmpeg, where its words are not known -------------------------------
+    Sign(
+        _words(r"\[(?:https?|tcp|tls|udp|rtmps?|rtsp|rtp|srt|hls|dash|hls,applehttp|httpproxy|crypto) @"),
+        "download_timeout",
+        "yes",
+        where="media",
+        weight=1,
+    ),
+    Sign(
+        _words(
+            r"\[(?:in#\d+/)?(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|flv|live_flv|ogg|wav|w64|aiff|rm|mxf|"
+            r"caf|dv|ivf|nut|aa|ape|tta|wv|amr|gif|image2|tty|iff|swf|vob|dash|concat) @ .{0,400}(?:error|"
+            r"fail|"
+            r"packet|header|mismatch|"
+            r"invalid|corrupt|truncat|missing|broken|unexpected|out of|exceed|bad |wrong|unable|can.?not|"
+            r"could)",
+        ),
+        "not_media",
+        "after-fix",
+        where="media",
+        weight=1,
+        guidance="The file is incomplete or damaged: fetch it again; the same again is a broken source.",
+    ),
+    Sign(
+        _words(r"\[[\w#:/-]{2,40} @ (?:0x)?[0-9a-f]{6,16}\]"),
+        "audio_extraction_failed",
+        "after-fix",
+        where="media",
+        weight=1,
+    ),
+)
