@@ -10,6 +10,7 @@ from sqlalchemy import exc
 
 from ingestctl.domain.errors import (
     DatabaseRefused,
+    DatabaseRejected,
     DatabaseUnavailable,
     IngestError,
     SchemaOutdated,
@@ -17,6 +18,8 @@ from ingestctl.domain.errors import (
 
 _RETRY_STATES = frozenset({"40001", "40P01"})
 _UNAVAILABLE_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58", "XX"})
+_VALUE_CLASSES = frozenset({"22", "23", "54"})
+"""Data exceptions, broken constraints, and limits such as that of an index row."""
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|no such (user|database)"
     r"|(role|database) \".*\" (does not exist|is not permitted|is not currently accepting)"
@@ -60,6 +63,8 @@ def translate(error: exc.SQLAlchemyError, where: str) -> IngestError:
     if code:
         return _of_sqlite(code, words, where)
     state = sqlstate(error)
+    if not state and isinstance(error, exc.DataError):  # the driver itself refused a value
+        return DatabaseRejected(f"the database at {where} cannot hold a value: {words}", evidence=words)
     if not state:
         return _of_connecting(words, where)
     return _of_sqlstate(state, words, where)
@@ -92,6 +97,10 @@ def _of_sqlstate(state: str, words: str, where: str) -> IngestError:
         return DatabaseUnavailable(
             f"the database at {where} cannot serve now: {words} (SQLSTATE {state})", evidence=evidence
         )
+    if state[:2] in _VALUE_CLASSES:
+        return DatabaseRejected(
+            f"the database at {where} cannot hold a value: {words} (SQLSTATE {state})", evidence=evidence
+        )
     return IngestError(
         f"the database at {where} rejected a statement: {words} (SQLSTATE {state})",
         evidence=evidence,
@@ -118,6 +127,8 @@ def _of_sqlite(code: int, words: str, where: str) -> IngestError:
         )
     if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT):
         return DatabaseUnavailable(f"the database {where} failed to answer: {words}", evidence=words)
+    if code in (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH):
+        return DatabaseRejected(f"the database {where} cannot hold a value: {words}", evidence=words)
     return IngestError(
         f"the database {where} rejected a statement: {words}", evidence=words, cause="database_error"
     )

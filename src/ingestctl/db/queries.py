@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from ingestctl.db.rows import (
     video_of,
 )
 from ingestctl.db.tables import ingest_artifacts, job_events, job_runs, jobs, videos
+from ingestctl.db.types import clean_text
 from ingestctl.domain.errors import Conflict, InvalidPayload, NotFound, UsageError
 from ingestctl.domain.job import INGEST, Event, Job, Run, Status, Video
 from ingestctl.domain.source import SourceKind, normalize_url
@@ -64,7 +65,7 @@ class Queries:
         wanted = name.strip()
         if not wanted:
             raise NotFound(f"{name!r} names no job")
-        exact = self.job(wanted)
+        exact = self.job(wanted) or (self.job(name) if name != wanted else None)
         rows = [exact] if exact else [job_of(row) for row in self._all(self._by_prefix(wanted))]
         found = [job for job in rows if job.type == INGEST]
         if len(found) == 1:
@@ -211,7 +212,7 @@ def _forms(url: str) -> list[str]:
 
 
 def _source_is(word: str) -> sa.ColumnElement[bool]:
-    source = word.strip().lower()
+    source = clean_text(word.strip().lower())  # a pattern made of it is no column's value, cleaned as such
     if source in ("uploads", SourceKind.UPLOAD.value):
         return videos.c.source_type == SourceKind.UPLOAD.value
     if source in set(SourceKind):
@@ -245,10 +246,11 @@ def _cursor(mark: str) -> tuple[datetime, str]:
     try:
         place = json.loads(base64.urlsafe_b64decode(mark + "=" * (-len(mark) % 4)))
         moment, job_id = datetime.fromisoformat(place[0]), str(place[1])
-        if moment.tzinfo is None:
-            raise ValueError("a time without its zone")
-    except (ValueError, TypeError, LookupError):
+        moment = moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+        moment = None
+    if moment is None:
         raise UsageError(
             f"{mark[:80]!r} is no page mark", hint="Pass the `next` of the page before, unchanged."
-        ) from None
+        )
     return moment, job_id

@@ -91,6 +91,7 @@ class UsageError(IngestError):
     exit_code = Exit.USAGE
     default_cause = "configuration"
     default_retryable: ClassVar[Retryable] = "after-fix"
+    default_hint = "See the command's --help."
 
 
 class ConfigurationError(IngestError):
@@ -217,6 +218,15 @@ class DatabaseRefused(ConfigurationError):
     default_hint = "Check DATABASE_URL (user, password, database name) and the role's grants."
 
 
+class DatabaseRejected(IngestError):
+    """The database cannot hold a value: too long, of a form it does not know, or against a constraint."""
+
+    code = "database_rejected"
+    exit_code = Exit.CONFLICT
+    default_cause = "database_error"
+    default_hint = "A value is too long or of a form this database cannot hold; nothing was written."
+
+
 # --- object storage ---------------------------------------------------------------------------
 
 
@@ -329,6 +339,7 @@ class NotMedia(IngestError):
     exit_code = Exit.JOB_FAILED
     default_cause = "not_media"
     default_retryable: ClassVar[Retryable] = "no"
+    default_hint = "Submit the address (or the file) of the video itself."
 
 
 class NoAudioStream(IngestError):

@@ -161,9 +161,11 @@ def read_plan(path: Path) -> Plan:
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"--apply {str(path)!r}: {error.strerror or error}") from error
+        raise UsageError(
+            f"--apply {str(path)!r}: {error.strerror or error}", hint="Give a file that --plan-out wrote."
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise Conflict(f"{str(path)!r} is no plan: {error}") from error
+        raise Conflict(f"{str(path)!r} is no plan: {error}", hint="Write one with --plan-out.") from error
     return from_json(data)
 
 

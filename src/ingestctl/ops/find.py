@@ -77,12 +77,12 @@ def moment(option: str, text: str | None, now: datetime) -> datetime | None:
     """``2h`` or ``7d`` ago by the database's clock, or a date or time (UTC unless it says otherwise)."""
     if text is None:
         return None
-    if match := re.fullmatch(r"(\d{1,6})\s*([smhdw])", text.strip().lower()):
-        return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
     try:
+        if match := re.fullmatch(r"([0-9]{1,6})\s*([smhdw])", text.strip().lower()):
+            return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
         at = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # no time at all, or one before the year 1 or after 9999
         raise UsageError(
-            f"{option} {text!r} is no time", hint="Write an age (30m, 2h, 7d) or a date (2026-11-01)."
+            f"{option} {text[:80]!r} is no time", hint="Write an age (30m, 2h, 7d) or a date (2026-11-01)."
         ) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -75,9 +75,10 @@ class Submitter:
                 raise UsageError(error.message, hint=hint) from error
             return self._create(source, dedupe_key=source.uri, title=None)
         path = Path(text)
-        if not path.is_file():
+        if not _is_file(path):
             raise UsageError(
-                f"{text!r} is neither a URL nor a readable file", hint="Write a URL with http:// or https://."
+                f"{text[:200]!r} is neither a URL nor a readable file",
+                hint="Write a URL with http:// or https://.",
             )
         key, digest = self._put(path)
         return self._create(Source(SourceKind.UPLOAD, key), dedupe_key=digest, title=path.stem)
@@ -128,6 +129,13 @@ class Submitter:
         for upload in self.storage.unfinished(ref.bucket, ref.key):
             if upload.ref == ref:
                 self.storage.abort(upload)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for any file, a folder that may not be entered
+        return False
 
 
 def _digest(path: Path, stop: Stop) -> str:

@@ -128,7 +128,9 @@ def command(
     source: _Source = None,
     since: _Since = None,
     until: _Until = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many jobs.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most this many jobs.")
+    ] = 100,
     max_delete: _MaxDelete = None,
     level: Annotated[Level, typer.Option("--level", help="How deep to look first.")] = Level.CHECKSUM,
     include_valid: _IncludeValid = False,

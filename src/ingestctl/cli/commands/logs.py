@@ -87,8 +87,11 @@ def _open(path: Path) -> Any:
         if path.suffix == ".gz":
             return gzip.open(path, "rt", encoding="utf-8", errors="replace")
         return path.open(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UsageError(f"--file {str(path)!r} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"--file {str(path)!r} cannot be read: {why}", hint="Give the path of a log file, plain or .gz."
+        ) from error
 
 
 def _searched(path: Path) -> Iterator[str]:
@@ -100,7 +103,10 @@ def _searched(path: Path) -> Iterator[str]:
         try:
             yield from short_lines(stream)
         except (OSError, EOFError, zlib.error) as error:
-            raise UsageError(f"the log file {str(path)!r} cannot be read to its end: {error}") from error
+            raise UsageError(
+                f"the log file {str(path)!r} cannot be read to its end: {error}",
+                hint="Correct or remove the file, or search another with --file.",
+            ) from error
 
 
 def _follow(call: Call, job_id: str, last: str | None) -> Iterator[LogLine | None]:
