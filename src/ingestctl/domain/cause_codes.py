@@ -61,7 +61,7 @@ S3_CODE = re.compile(
     r"|<code>\s?(\w+)\s?</code>"
     r"|\bcode['\"]? ?[:=] ?['\"]?(\w+)['\"]?, ?['\"]?(?:message|resource|request)"
     r"|\bapi error (\w+):|AWSError '(\w+)'"
-    r"|error ?code: ?(\w+)\b"
+    r"|error ?code: ?(\w+)\b|request error \[(\w+)\]"
     r"|S3::Errors::(\w+)|s3 error: \d{3} \((\w+)\)|request with error code (\w+)",
     re.IGNORECASE,
 )

@@ -4,8 +4,8 @@ A problem is read line by line (:mod:`ingestctl.domain.cause_reading`). Each lin
 for structure first (SQLSTATE, S3 code, HTTP status), then for words
 (:mod:`ingestctl.domain.service_words` and its neighbours). Who is talking counts: storage
 and database own their trouble (a 404 from storage says nothing about the source), and
-trouble in unknown words from a known side is that side's, with low confidence. A full disk beats everything, a telling line beats a
-vague one, an error beats a warning, and among equals the last line wins. What
+trouble in unknown words from a known side is that side's, with low confidence. A full disk
+beats everything, a telling line beats a vague one, an error beats a warning, and among equals the last line wins. What
 nothing speaks for is ``internal`` with low confidence: never a guess.
 """
 
@@ -154,7 +154,8 @@ _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _NOISE = re.compile(
     r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame="
-    r"|\(Background on|(?:DETAIL|CONTEXT|QUERY|STATEMENT): |Stream #\d|Metadata:"
+    r"|\(Background on|(?:DETAIL: (?!.{0,200}No space left)|(?:CONTEXT|QUERY|STATEMENT): )|Stream #\d|"
+    r"Metadata:"
     r"|\[download\] (?:Destination: |[^:]{1,300} has already been downloaded|Downloading (?:item|video|"
     r"playlist) )"
     r"|\[(?:ExtractAudio|Merger|Metadata|Fixup\w{1,20}|MoveFiles)\] (?!.{0,400}\berror)"
@@ -165,6 +166,8 @@ _WARNING = re.compile(
     r"\bwarn(?:ing)?\b|^\W*\[?(?:info|debug|notice)\b|\]\[(?:info|debug)\]|\bretrying\b|\bskipping\b",
     re.IGNORECASE,
 )
+_TRIED = re.compile(r"\bretrying\b.{0,20}\((\d{1,3})/(?!\1\))\d{1,3}\)", re.IGNORECASE)
+"""An early try, of which the lines after it tell the end."""
 _LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE|LOG(?=:))\b")
 
 
@@ -212,7 +215,8 @@ def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
         if found is None or (best and best[1].coded and not found.coded and best[1].cause == found.cause):
             continue
         aside = bool(_WARNING.search(line) or _LEVEL.match(line))
-        rank = (found.weight, not aside, number)
+        weight = min(found.weight, 1) if _TRIED.search(line) else found.weight
+        rank = (weight, not aside, number)
         if best is None or rank >= best[0]:
             best = (rank, found, line)
     if best is None:

@@ -27,7 +27,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(
             r"permission denied(?!: http)|\bEACCES\b|\bEROFS\b|read-only file system|too many open files|"
             r"\bEMFILE\b",
-            r"operation not permitted|permissionerror",
+            r"operation not permitted|permissionerror|curl: \(23\)|failed writing body|failure writing output",
             r"unable to (?:open for writing|create directory|rename file)|file name too long",
             r"validation errors? for \w*settings|settingserror|dynaconf|no such option|extra inputs are not",
             r"config(?:uration)? (?:profile|file|error)|must specify a region|invalid endpoint",
@@ -35,7 +35,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"no such file or directory: \S{0,80}cookies|invalid .{0,60}environment variable",
             r"cookies? database|cookies? file|improperlyconfigured|invalid (?:value|choice) for",
             r"unrecognized arguments|missing required (?:option|argument|setting)",
-            r"no supported javascript runtime|unknown setting|fixed output name|address (?:already )?in use|"
+            r"no supported javascript runtime|unknown setting|fixed output name|(?:address|"
+            r"port) (?:is )?(?:already )?(?:in use|allocated)|"
             r"errno (?:98|48)\b|winerror 10048\b|"
             r"keyerror: ['\"](?-i:[A-Z][A-Z0-9_]{3,40})['\"]|cannot be used without|ca certificates|"
             r"error setting certificate",
@@ -72,6 +73,13 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(*TRANSPORT),
         "download_timeout",
         "yes",
+    ),
+    Sign(
+        _words(r"\[(?:https?|tcp|tls|udp|rtmps?|rtsp|rtp|srt|hls|dash|hls,applehttp|httpproxy|crypto) @"),
+        "download_timeout",
+        "yes",
+        where="media",
+        weight=1,
     ),
     Sign(
         _words(
@@ -133,7 +141,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     Sign(_words(TROUBLE), "storage_error", "after-fix", where="storage", weight=1),
     Sign(
         _words(
-            r"requests\.exceptions\.(?!json)\w+|urllib3?\.(?:exceptions|error)\.\w+|http\.client\.\w+|"
+            r"urlopen error|urlerror\(|transporterror|requests\.exceptions\.(?!json)\w+|"
+            r"urllib3?\.(?:exceptions|error)\.\w+|http\.client\.\w+|"
             r"(?:aiohttp|httpx|httpcore|pycurl)\.\w+",
         ),
         "download_timeout",

@@ -57,7 +57,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"(?:relation|column|table|schema|type|function|operator|"
             r"constraint) \"?[\w.\"]{1,120}.{0,60} does not exist",
-            r"no such (?:table|column)|undefined(?:table|column)|has no column named|can't locate revision",
+            r"^\W*(?:error: )?(?:table|column|relation|schema) (?:\S{1,80} )?does not exist|no such (?:table|"
+            r"column)|undefined(?:table|column)|has no column named|can't locate revision",
             r"already exists.{0,20}relation|relation \"[^\"]{0,80}\" already exists|multiple head|"
             r"single head|not up to date",
         ),
@@ -68,7 +69,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"violates (?:unique|foreign key|check|not-null|exclusion) constraint|null value in column",
-            r"(?:unique|foreign key|check|not null) constraint failed|syntax error at or near",
+            r"(?:unique|foreign key|check|not null) constraint fail|constraint violation|"
+            r"syntax error (?:at or near|in (?:your )?sql)",
             r"invalid input syntax|value too long for type|(?:integer|numeric|bigint|smallint|value|"
             r"timestamp) out of range|current transaction is aborted",
             r"in failed sql transaction|database disk image is malformed|not a database\b|readonly database",
@@ -84,7 +86,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"near \"[^\"]{0,80}\": syntax|"
             r"unrecognized token: \"|too many sql variables|values for \d+ columns|within a transaction|"
             r"no transaction is active|closed database|sqlite objects created|root certificate file",
-            r"could not write (?:block|to file)|not accepting commands|could not open file \"|"
+            r"could not (?:extend|read|fsync|truncate) file|could not write (?:block|to file)|"
+            r"not accepting commands|could not open file \"|"
             r"sql logic error",
             r"SQLITE_(?:ERROR|MISUSE|MISMATCH|TOOBIG|AUTH|RANGE|PERM|FORMAT)\b|string or blob too big|"
             r"other api misuse",
@@ -104,7 +107,9 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"server closed the connection|(?<!ms: )could not connect to server|connection to server (?:at|"
             r"on)",
             r"(?:database|table) (?:table |schema )?is locked|SQLITE_(?:BUSY|LOCKED)|deadlock detected",
-            r"could not serialize|too many (?:clients|connections for)|remaining connection slots",
+            r"max client(?:s| connections) reached|could not serialize|serialization failure|too many (?:clients|connections (?:for|to))|"
+            r"lock (?:wait )?timeout exceeded|"
+            r"remaining connection slots",
             r"sorry, too many|queuepool limit|database (?:system )?is (?:starting|shutting|in recovery|"
             r"not yet)",
             r"terminating (?:\w+ ){0,2}(?:connection|due to administrator)|canceling statement|"
@@ -153,6 +158,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
+            r"dial tcp .{0,120}(?:refused|timeout|no route|reset|unreachable)|"
             r"slow ?down|reduce (?:your|the) (?:request )?rate|rate[- ]?limit|too ?many ?requests|throttl",
             r"did not match data received|reading uploaded data|more than one upload|get upload url|"
             r"beginning of value|remote error: |(?:upload|multipart) does not exist|expired upload",
@@ -226,7 +232,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"\bEOF\b|active requests|conflicting|socket connection|unread|unwrit|total bytes expected|"
             r"number of bytes specified|resource requested is unread|reading from response stream|"
             r"bad gateway",
-            r"(?:drive|disk)s? (?:is |are )?offline|no drives?|not enough (?:live|volume)",
+            r"\d online, [1-9]\d* offline|(?:drive|disk)s? (?:is |are )?offline|no drives?|not enough (?:live|volume)",
             *TRANSPORT,
         ),
         "storage_error",

@@ -47,13 +47,13 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"low on resource|code=(?:killed|dumped), status=|attempting to kill|killing process|"
             r"jobtimeout|task exceeded|memory (?:quota|limit) .{0,12}exceeded|thread creation failed|"
             r"low memory|watchdog|failed with result .(?:signal|core|oom|watchdog|timeout|resources)|"
-            r"oom_score|(?:liveness|readiness|"
+            r"oom_(?:score|reaper)|\boomd killed|(?:liveness|readiness|"
             r"startup) probe|TimeLimitExceeded|panic: (?:runtime|assertion)|"
             r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
             r"can't start new thread|malloc failed|(?:exit|return)(?:ed)?[ _-]?(?:code|"
             r"status)?.{0,40}\b(?:137|139)\b|bad_alloc|terminated unexpectedly|taskrun.{0,40}killed",
-            r"process .{0,60}crashed|worker died",
+            r"process .{0,60}crashed|worker (?:has )?(?:died|crash)",
         ),
         "worker_crashed",
         "yes",
@@ -117,6 +117,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"no such file.{0,20}cookies?\.txt|netscape (?:http )?(?:cookie|format)",
             r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|"
             r"error selecting an encoder|no such filter",
+            r"encoder \(codec \w{1,20}\) not found|\[PYI-\d|decompression resulted in|"
+            r"python shared library|cannot open (?:self|pyinstaller|pkg)|"
             r"not recognized as an internal or external|command not found|exec format error",
             r"executable file not found|error while loading shared libraries|cannot open shared object|glibc",
             r"spawn \S+ ENOENT|winerror 2\b|modulenotfounderror|no module named|cannot import name|"
@@ -206,13 +208,6 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     # --- who is talking inside ffmpeg, where its words are not known -------------------------------
     Sign(
-        _words(r"\[(?:https?|tcp|tls|udp|rtmps?|rtsp|rtp|srt|hls|dash|hls,applehttp|httpproxy|crypto) @"),
-        "download_timeout",
-        "yes",
-        where="media",
-        weight=1,
-    ),
-    Sign(
         _words(
             r"\[(?:in#\d+/)?(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|flv|live_flv|ogg|wav|w64|aiff|rm|mxf|"
             r"caf|dv|ivf|nut|aa|ape|tta|wv|amr|gif|image2|tty|iff|swf|vob|dash|concat) @ .{0,400}(?:error|"
@@ -228,7 +223,10 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         guidance="The file is incomplete or damaged: fetch it again; the same again is a broken source.",
     ),
     Sign(
-        _words(r"\[[\w#:/-]{2,40} @ (?:0x)?[0-9a-f]{6,16}\]"),
+        _words(
+            r"\[(?!https?\b|tcp\b|tls\b|udp\b|rt[ms]ps?\b|hls\b|dash\b|"
+            r"srt\b)[\w#:/-]{2,40} @ (?:0x)?[0-9a-f.]{1,16}\]"
+        ),
         "audio_extraction_failed",
         "after-fix",
         where="media",
