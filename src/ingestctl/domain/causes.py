@@ -195,7 +195,7 @@ def _trust(error: IngestError, diagnosis: Diagnosis) -> Diagnosis:
         retryable=error.retryable,
         evidence=_evidence(error.evidence or error.message),
         guidance=diagnosis.guidance if agrees else error.hint or cause.guidance,
-        next=_next(cause, error.retryable),
+        next=error.next or _next(cause, error.retryable),
         confidence="high" if cause.code != "internal" else "low",
         retry_after=error.retry_after if error.retry_after is not None else diagnosis.retry_after,
     )
