@@ -243,7 +243,7 @@ class TestDoctor:
             ),
             ({"S3_BUCKET_AUDIO": "not-made-yet"}, "bucket:not-made-yet", 13),
             ({"INGESTCTL_FFMPEG": "/no/such/ffmpeg"}, "ffmpeg", 13),
-            ({"INGESTCTL_SCRATCH_DIR": "/proc/none"}, "scratch", 20),
+            ({"INGESTCTL_SCRATCH_DIR": "/proc/none"}, "scratch", 13),
             ({"INGESTCTL_MIN_FREE_BYTES": "900TB"}, "scratch", 20),
         ],
         ids=["database", "s3", "bucket", "ffmpeg", "scratch", "space"],

@@ -245,12 +245,9 @@ def _mark(job: Job) -> str:
 def _cursor(mark: str) -> tuple[datetime, str]:
     try:
         place = json.loads(base64.urlsafe_b64decode(mark + "=" * (-len(mark) % 4)))
-        moment, job_id = datetime.fromisoformat(place[0]), str(place[1])
-        moment = moment.astimezone(UTC) if moment.tzinfo else None
+        moment = datetime.fromisoformat(place[0])
+        if moment.tzinfo:
+            return moment.astimezone(UTC), str(place[1])
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
-        moment = None
-    if moment is None:
-        raise UsageError(
-            f"{mark[:80]!r} is no page mark", hint="Pass the `next` of the page before, unchanged."
-        )
-    return moment, job_id
+        pass
+    raise UsageError(f"{mark[:80]!r} is no page mark", hint="Pass the `next` of the page before, unchanged.")

@@ -7,31 +7,11 @@ table (:mod:`ingestctl.domain.causes`), ``hint`` what to do about it.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import ClassVar, Literal
 
+from ingestctl.domain.exits import Exit as Exit
+
 Retryable = Literal["yes", "after-fix", "no"]
-
-
-class Exit(IntEnum):
-    """Process exit codes. The table in docs/reference/exit-codes.md is generated from this."""
-
-    DONE = 0
-    BUG = 1
-    USAGE = 2
-    CHANGES_PENDING = 3
-    NOT_FOUND = 10
-    VERIFICATION_FAILED = 11
-    CONFIRMATION_NEEDED = 12
-    CONFIGURATION = 13
-    CONFLICT = 14
-    JOB_FAILED = 15
-    PARTIAL = 16
-    UNAVAILABLE = 20
-    BUSY = 21
-    DEADLINE = 22
-    SIGINT = 130
-    SIGTERM = 143
 
 
 class IngestError(Exception):

@@ -21,7 +21,7 @@ from ingestctl.domain.artifact import (
     ObjectRef,
     storage_ref,
 )
-from ingestctl.domain.errors import InTheWay, IngestError, InvalidPayload, NoAudioStream, NoVideoStream
+from ingestctl.domain.errors import IngestError, InTheWay, InvalidPayload, NoAudioStream, NoVideoStream
 from ingestctl.domain.job import Phase
 from ingestctl.domain.source import IngestSpec, parse_payload
 from ingestctl.pipeline import facts as source_facts

@@ -169,9 +169,14 @@ def _blocks(result: RunResult) -> list[Block]:
         ]
         blocks += [
             Fields(pairs),
-            Lines([f"next: ingestctl inspect {result.job_id}", f"      {diagnosis.next}"]),
+            Lines(_next(f"ingestctl inspect {result.job_id}", diagnosis.next)),
         ]
     return blocks
+
+
+def _next(*commands: str) -> list[str]:
+    first, *rest = dict.fromkeys(commands)
+    return [f"next: {first}", *(f"      {command}" for command in rest)]
 
 
 def _many_result(done: PendingResult) -> Result:
