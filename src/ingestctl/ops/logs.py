@@ -56,7 +56,10 @@ def from_text(lines: Iterable[str], job_id: str, attempts: Sequence[Run] = ()) -
         line = raw.rstrip("\r\n")
         if job_id not in line and not any(run in line for run in runs):
             continue
-        yield _json_line(line) or LogLine(None, None, "", line, {}, _cause_of(line))
+        read = _json_line(line)
+        if read is not None and read.fields.get("job_id", job_id) != job_id:
+            continue  # another job's line that only mentions this one
+        yield read or LogLine(None, None, "", line, {}, _cause_of(line))
 
 
 def short_lines(stream: TextIO) -> Iterator[str]:
