@@ -341,29 +341,6 @@ def test_failure_and_release(world: World) -> None:
     assert world.next() is not None
 
 
-@pytest.mark.parametrize("end", ["succeed", "fail", "release"])
-def test_an_end_that_is_asked_for_again_is_written_once(world: World, end: str) -> None:
-    """Its first answer may have been lost. An end that is not this very one is refused."""
-
-    def ends(word: str) -> None:
-        if end == "succeed":
-            succeed(world, lease)
-        elif end == "fail":
-            world.store.fail(lease, RunError("internal", word))
-        else:
-            world.store.release(lease, reason=word)
-
-    world.submit("a")
-    lease = world.claim("a").lease
-    ends("x")
-    before = world.everything()
-    ends("x")
-    assert world.everything() == before
-    with pytest.raises(LostAuthority):
-        world.store.fail(lease, RunError("internal", "y"))
-    assert world.everything() == before
-
-
 def test_artifact_rows_follow_their_key(world: World) -> None:
     world.submit("a")
     world.submit("b")

@@ -163,9 +163,6 @@ class Attempt:
         # A key is reserved before its upload begins, so only keys with a row can have sessions; and
         # aborting them is what keeps a paused predecessor from publishing after us.
         self._db(self._own.confirm)
-        self._abort_others(ref)
-
-    def _abort_others(self, ref: ObjectRef) -> None:
         for upload in self._services.storage.unfinished(ref.bucket, ref.key):
             if upload.ref == ref and self._services.storage.abort(upload):
                 self._note("upload_aborted", object=str(ref), upload_id=upload.upload_id)
@@ -271,9 +268,8 @@ class Attempt:
         self._db(self._own.confirm)
         info = upload.publish()
         with suppress(IngestError):
-            # The object is there, so no other upload of it has a use: one may have been begun by a request
-            # whose reply was lost.
-            self._abort_others(ref)
+            # One more may have been begun by a request whose reply was lost: nobody else knows of it.
+            self._abort_unfinished(ref)
         if info.size_bytes != size:
             raise InTheWay(f"{ref} was published with {size} bytes and the store shows {info.size_bytes}")
         self._phase_bytes += size
