@@ -15,6 +15,7 @@ import pytest
 from ingestctl.domain.errors import IngestError, SourceFailed
 from ingestctl.domain.source import Source, SourceKind, source_of_url
 from ingestctl.domain.stop import Stop
+from ingestctl.media import fetch as fetch_module
 from ingestctl.media.fetch import FetchLimits
 from ingestctl.media.ffmpeg_tool import FFmpegTool
 from ingestctl.media.reach import reach
@@ -217,6 +218,19 @@ def test_bodies_that_mean_ill(tmp_path: Path, server: HostileServer, figures: Ca
         if size > LIMITS.max_bytes + _BLOCK:
             tally.wrong.append(f"{body.trick}: {size} bytes were written")
     tally.told(figures, "bodies")
+
+
+def test_a_segment_is_bounded_because_it_is_held_in_memory(
+    tmp_path: Path, server: HostileServer, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in samples.hls().parent.iterdir():
+        shutil.copy(file, server.root)
+    url = f"{server.base}/media.m3u8"
+    assert _ended(fetch, url, tmp_path, limits=LIMITS) is None
+    monkeypatch.setattr(fetch_module, "_MAX_FRAGMENT", 10_000)
+    error = _ended(fetch, url, tmp_path, limits=LIMITS)
+    assert error is not None
+    assert (error.code, "segment" in error.message) == ("source_refused", True)
 
 
 def test_a_name_that_answers_differently_the_second_time(
