@@ -16,16 +16,13 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +31,20 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 TABLE = Path(__file__).with_name("mutants.toml")
 DOCUMENT = ROOT / "docs" / "reliability.md"
-TIMEOUT_S = 900
 TESTS_FAILED = 1
 """pytest's exit code for: tests ran, and some failed."""
+PYTEST = ("-q", "-rfE", "--tb=short", "-p", "no:cacheprovider")
+HEAVY = (
+    "pytest",
+    "hypothesis",
+    "sqlalchemy",
+    "psycopg",
+    "alembic.command",
+    "boto3",
+    "pydantic_settings",
+    "yt_dlp",
+)
+"""What the tests and the program import besides themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +67,12 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of one mutant; ``problem`` is empty when it was caught."""
+    """What became of one mutant (None: of the program as it is); ``problem`` is empty when it was caught."""
 
-    mutant: Mutant
+    mutant: Mutant | None
     caught_by: str
     problem: str
+    said: str
     seconds: float
 
 
@@ -89,41 +98,63 @@ def complaints(mutants: Sequence[Mutant]) -> list[str]:
 
 
 class Bench:
-    """Copies of the program in which mutants are tried, one for each that is tried at once."""
+    """Copies of the program, one for each trial that is under way; each trial is a fork of this process.
+
+    Forked, because most of the time of such a short run would go into imports. Nothing of the program is
+    imported here: a fork imports it, from its copy.
+    """
 
     def __init__(self, folder: Path, copies: int) -> None:
-        self._free: SimpleQueue[Path] = SimpleQueue()
-        for number in range(copies):
-            copy = folder / f"src{number}"
+        self._free = [folder / f"src{number}" for number in range(copies)]
+        self._running: dict[int, tuple[Mutant | None, Path, float]] = {}
+        for copy in self._free:
             shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-            self._free.put(copy)
+        for name in HEAVY:
+            importlib.import_module(name)
 
-    def try_tests(self, tests: Sequence[str]) -> tuple[int, str]:
-        """pytest's exit code on an unchanged copy, and what it said."""
-        copy = self._free.get()
-        try:
-            return _pytest(copy, tests, "--maxfail=3")
-        finally:
-            self._free.put(copy)
+    @property
+    def full(self) -> bool:
+        """Whether every copy is in use."""
+        return not self._free
 
-    def try_mutant(self, mutant: Mutant) -> Trial:
-        began = time.monotonic()
-        copy = self._free.get()
-        file = copy / mutant.file
-        whole = file.read_text(encoding="utf-8")
-        try:
-            _write(file, mutant.applied(whole))
-            code, said = _pytest(copy, mutant.tests, "--exitfirst")
-        finally:
-            _write(file, whole)
-            self._free.put(copy)
+    @property
+    def busy(self) -> bool:
+        """Whether any copy is in use."""
+        return bool(self._running)
+
+    def begin(self, mutant: Mutant | None, tests: Sequence[str], *options: str) -> None:
+        """Start ``tests`` on a copy with ``mutant`` applied."""
+        copy = self._free.pop()
+        if mutant is not None:
+            _write(copy / mutant.file, mutant.applied(_original(mutant)))
+        pid = os.fork()
+        if pid == 0:
+            _become_pytest(copy, [*options, *tests])
+        self._running[pid] = (mutant, copy, time.monotonic())
+
+    def end(self) -> Trial:
+        """Wait for one to end, and put its copy right."""
+        pid, status = os.wait()
+        mutant, copy, began = self._running.pop(pid)
+        code, said = os.waitstatus_to_exitcode(status), _log(copy).read_text(errors="replace")
+        if mutant is not None:
+            _write(copy / mutant.file, _original(mutant))
+        self._free.append(copy)
         red = re.search(r"^FAILED (\S+)", said, re.MULTILINE)
         problem = ""
         if code == 0:
-            problem = f"SURVIVED: {', '.join(mutant.tests)} stayed green"
+            problem = "SURVIVED: no test went red"
         elif code != TESTS_FAILED or red is None:
             problem = f"pytest ended with {code}, and no test failed:\n{said[-3000:]}"
-        return Trial(mutant, red[1] if red else "", problem, time.monotonic() - began)
+        return Trial(mutant, red[1] if red else "", problem, said, time.monotonic() - began)
+
+
+def _original(mutant: Mutant) -> str:
+    return (SOURCE / mutant.file).read_text(encoding="utf-8")
+
+
+def _log(copy: Path) -> Path:
+    return copy.with_suffix(".log")
 
 
 def _write(file: Path, text: str) -> None:
@@ -132,40 +163,40 @@ def _write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def _pytest(copy: Path, tests: Sequence[str], *options: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", *options]
-    environment = {**os.environ, "PYTHONPATH": str(copy), "COLUMNS": "400"}
+def _become_pytest(copy: Path, arguments: list[str]) -> NoReturn:
+    log = os.open(_log(copy), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.chdir(ROOT)
+    os.environ |= {"PYTHONPATH": str(copy), "COLUMNS": "400"}
+    sys.path.insert(0, str(copy))
+    code = 99
     try:
-        done = subprocess.run(
-            [*command, *tests],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return -1, f"no end within {TIMEOUT_S} s"
-    return done.returncode, done.stdout + done.stderr
+        code = importlib.import_module("pytest").main([*PYTEST, *arguments])
+        sys.stdout.flush()
+    finally:
+        os._exit(code)
 
 
 def run(mutants: Sequence[Mutant], jobs: int) -> int:
-    """Try them all and print the table; 0 if every one was caught."""
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(jobs) as pool:
+    """Try them all and tell of each; 0 if every one was caught."""
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         bench = Bench(Path(folder), jobs)
-        code, said = bench.try_tests(list(dict.fromkeys(t for m in mutants for t in m.tests)))
-        if code != 0:
-            print(f"without any mutant the listed tests are not green (pytest ended with {code}):\n{said}")
+        bench.begin(None, list(dict.fromkeys(t for m in mutants for t in m.tests)), "--maxfail=3")
+        whole = bench.end()
+        if not whole.problem.startswith("SURVIVED"):
+            print(f"without any mutant the listed tests are not green:\n{whole.said}")
             return 1
-        trials = []
-        for trial in pool.map(bench.try_mutant, mutants):
-            trials.append(trial)
+        print(f"all listed tests are green without a mutant ({whole.seconds:.0f} s)", flush=True)
+        waiting, escaped = list(reversed(mutants)), 0
+        while waiting or bench.busy:
+            while waiting and not bench.full:
+                bench.begin(waiting[-1], waiting.pop().tests, "--exitfirst")
+            trial = bench.end()
+            escaped += bool(trial.problem)
             how = trial.problem or f"caught by {trial.caught_by}"
-            print(f"{trial.mutant.name} ({trial.seconds:.0f} s): {how}", flush=True)
-    escaped = [trial for trial in trials if trial.problem]
-    print(f"mutants: {len(trials)} tried, {len(trials) - len(escaped)} caught, {len(escaped)} not")
+            print(f"{trial.mutant.name if trial.mutant else ''} ({trial.seconds:.0f} s): {how}", flush=True)
+    print(f"mutants: {len(mutants)} tried, {len(mutants) - escaped} caught, {escaped} not")
     return 1 if escaped else 0
 
 
