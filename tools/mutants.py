@@ -205,7 +205,7 @@ def main() -> int:
     parser.add_argument("command", choices=("check", "run"))
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these mutants")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count() or 1, help="how many at once")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     mutants = read_table()
     unknown = set(asked.names) - {m.name for m in mutants}
     found = [*complaints(mutants), *(f"no mutant is named {name!r}" for name in sorted(unknown))]
