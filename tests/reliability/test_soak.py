@@ -27,7 +27,7 @@ def programme() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     """What to play, without end: its title, module, kind, and terms."""
     for turn in itertools.count(1):
         for kind in ("server", "folder"):
-            terms = {"play": "zombies", "count": 20, "seed": turn * 1000}
+            terms = {"play": "zombies", "count": 100, "seed": turn * 1000}
             yield f"paused owners on {kind}", "races", kind, terms
         for scenario, kind in CASES:
             terms = {"scenario": scenario, "pairs": 12, "every": True, "seed": turn * 1000}
