@@ -170,7 +170,8 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"amz-request|HostId|error making request with error code|\bSigV4\b|presigned|aliyuncs|qcloud|"
             r"cos_exception|scw\.cloud|oss2\.exceptions|b2sdk|boto\.exception|\bmc: <\w+>|awssdk|aws_sdk|"
             r"smithy",
-            r"list-type=2|backup[- ]stor(?:e|age)|\bvelero\b|\brestic\b|\bb2\.exception|\bb2 uploader|"
+            r"errorcode: ?(?:blob|container)\w+|\bBlob(?:AlreadyExists|Archived|BeingRehydrated|ImmutableDueToPolicy)\b|"
+            r"inaccessible host|list-type=2|backup[- ]stor(?:e|age)|\bvelero\b|\brestic\b|\bb2\.exception|\bb2 uploader|"
             r"\bput_object|"
             r"\bc\d{3}_v\d{7}_t\d{4}\b|\bin vault \d|\bAPI_[A-Z_]{3,40}_CALLED|request error \[\w+\]|"
             r"\bgarage_\w+|(?<![.\w])garage(?:: |\))|>garage<|rustfs",
@@ -180,7 +181,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
     (
         "source",
         words(
-            r"yt[-_]dlp|youtube[-_]dl|\[download\]|\[(?:youtube|generic|info|twitch|vimeo|tiktok|"
+            r"yt[-_]?dlp|youtube[-_]?dl|spotdl|audioprovider|\berror: {1,3}[\w-]{11}: |\[download\]|\[(?:youtube|generic|info|twitch|vimeo|tiktok|"
             r"(?:x/)?twitter|facebook|reddit|bilibili|"
             r"instagram)\b",
             r"error: \[[\w:.+-]+\]|youtube said|extractorerror|unable to download (?:\w+ ){0,6}(?:data|"
@@ -205,7 +206,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"\bpgx\b",
             r"(?-i:(?:ERROR|FATAL|PANIC|LOG|WARNING): {2}\S)|(?-i:(?:WARNING|LOG|ERROR) [CS]-0x)|\bpooler\b",
             r"\bdb error\b|server[_ ]login|(?-i:\[\d+\] (?:FATAL|PANIC|LOG|ERROR|WARNING): )|\bpg_\w|patroni|"
-            r"wal segment|"
+            r"wal (?:segment|record|file)|pageaddr|pg_probackup|"
             r"alembic|driver: bad conn|autovacuum|\bvacuum\b|page checksum|replication slot|\bstandby\b|"
             r"pgbackrest|wal-g|"
             r"login query|prepared statement|ConnectionDoesNotExistError|\bPostgresError|\bsql (?:state|"

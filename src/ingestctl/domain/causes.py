@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from ingestctl.domain.cause_reading import Finding, read, side_of
+from ingestctl.domain.cause_signs import TROUBLE
 from ingestctl.domain.errors import IngestError, Retryable
 from ingestctl.domain.exception_chain import describe, links, retry_after
 
@@ -156,6 +157,8 @@ _NOISE = re.compile(
     r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame="
     r"|\(Background on|(?:DETAIL: (?!.{0,200}No space left)|(?:CONTEXT|QUERY|STATEMENT): )|Stream #\d|"
     r"Metadata:"
+    r"|\[[\w:.+-]{2,40}\] [^\s:]{1,80}: (?i:downloading|extracting|requesting|verifying|refetching|setting up|"
+    r"logging|retrieving|fetching|checking|solving|querying|decrypting|sleeping)\b(?!.{0,600}(?i:error|fail|unable))"
     r"|\[download\] (?:Destination: |[^:]{1,300} has already been downloaded|Downloading (?:item|video|"
     r"playlist) )"
     r"|\[(?:ExtractAudio|Merger|Metadata|Fixup\w{1,20}|MoveFiles)\] (?!.{0,400}\berror)"
@@ -168,7 +171,13 @@ _WARNING = re.compile(
 )
 _TRIED = re.compile(r"\bretrying\b.{0,20}\((\d{1,3})/(?!\1\))\d{1,3}\)", re.IGNORECASE)
 """An early try, of which the lines after it tell the end."""
-_LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE|LOG(?=:))\b")
+_LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE|LOG(?=:))\b|^\[info\]|^level=(?:info|debug)\b")
+_TOLD = re.compile(
+    TROUBLE + r"|timed? ?out|kill|memory|reset|expire|lost|slow|limit|full\b|space|crash|exited|signal|terminat|"
+    r"shut|lock|retry|unavailable|closed",
+    re.IGNORECASE,
+)
+"""What a line of level INFO must say to be more than news."""
 
 
 def diagnose(problem: str | BaseException) -> Diagnosis:
@@ -211,7 +220,7 @@ def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
     common: Side = next((side for line in reversed(lines) if (side := side_of(line))), "")
     best: tuple[tuple[int, bool, int], Finding, str] | None = None
     for number, line in enumerate(lines):
-        found = None if _NOISE.match(line) else read(line, common)
+        found = None if _is_news(line) else read(line, common)
         if found is None or (best and best[1].coded and not found.coded and best[1].cause == found.cause):
             continue
         aside = bool(_WARNING.search(line) or _LEVEL.match(line))
@@ -222,6 +231,11 @@ def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
     if best is None:
         return _result(Finding("internal", "after-fix", sure=False), lines[-1] if lines else "", wait)
     return _result(best[1], best[2], wait)
+
+
+def _is_news(line: str) -> bool:
+    """Progress, echoes and what a program says while all is well."""
+    return bool(_NOISE.match(line)) or bool(_LEVEL.match(line) and not _TOLD.search(line))
 
 
 def _clean(line: str) -> str:

@@ -15,7 +15,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"proxy (?:error|server|connection)|(?:unable|failed|cannot) (?:to )?connect to (?:the )?proxy",
-            r"proxyerror|tunnel connection failed|socks\d? ?(?:proxy|error)|407 proxy|resolve proxy|"
+            r"proxyerror|tunnel connection failed|socks\d? ?(?:proxy|error)|407 proxy|tunneling socket|resolve proxy|"
             r"proxy url|"
             r"socks support|connection to proxy|connect tunnel|invalidproxy|socks version",
         ),
@@ -34,6 +34,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"(?:environment variable|setting)s? .{0,60}(?:not set|missing|required|unknown)|netscape format",
             r"no such file or directory: \S{0,80}cookies|invalid .{0,60}environment variable",
             r"cookies? database|cookies? file|improperlyconfigured|invalid (?:value|choice) for",
+            r"\b(?-i:[A-Z][A-Z0-9_]{4,40}) (?:is|are|was|must be|env\w* \w+) (?:required|set|not set|missing|undefined|not defined)|"
             r"unrecognized arguments|missing required (?:option|argument|setting)",
             r"no supported javascript runtime|unknown setting|fixed output name|(?:address|"
             r"port) (?:is )?(?:already )?(?:in use|allocated)|"

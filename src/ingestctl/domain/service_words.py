@@ -24,7 +24,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"file ?system (?:is )?full|out of disk space",
             r"(?:disk|drive|device|volume|partition)(?: [\"\'/]\S{1,80})? (?:is )?(?:nearly )?full\b|"
             r"SQLITE_FULL|check free disk",
-            r"insufficient (?:free )?(?:disk )?(?:space|storage)|(?-i:errors\.DiskFull|DiskFullError)|"
+            r"\bfull osd|osds? (?:is |are )?full|pool\(s\) full|insufficient (?:free )?(?:disk )?(?:space|storage)|(?-i:errors\.DiskFull|DiskFullError)|"
             r"cap exceeded|storage[ _]cap|storage quota|storage ?full|minimum free (?:disk|drive)",
             r"sqlstate[\s:=(]{0,3}53100|bucket quota (?!check)|quota of the bucket|cap exceeded|"
             r"insufficient ?storage|ephemeral[- ](?:local )?storage",
@@ -150,7 +150,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     # --- object storage -----------------------------------------------------------------------
     Sign(
         _words(
-            r"proxy url|proxyconnectionerror|proxyerror|tunnel connection failed|connect to (?:the )?proxy"
+            r"proxy url|proxyconnectionerror|proxyerror|tunneling socket|tunnel connection failed|connect to (?:the )?proxy"
         ),
         "configuration",
         "after-fix",
@@ -228,8 +228,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"checksum .{0,90}(?:fail|mismatch|did not|does not|differ|invalid)|"
             r"does not match what was computed|storage error|service error|"
             r"backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
-            r"specified multipart upload|could not connect|failed to connect|closed before we received",
-            r"\bEOF\b|active requests|conflicting|socket connection|unread|unwrit|total bytes expected|"
+            r"specified multipart upload|inaccessible host|could not connect|failed to connect|closed before we received",
+            r"\bEOF\b|pool is closed|active requests|conflicting|socket connection|unread|unwrit|total bytes expected|"
             r"number of bytes specified|resource requested is unread|reading from response stream|"
             r"bad gateway",
             r"\d online, [1-9]\d* offline|(?:drive|disk)s? (?:is |are )?offline|no drives?|not enough (?:live|volume)",

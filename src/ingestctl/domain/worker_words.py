@@ -5,7 +5,7 @@ The order of its rows matters as in :mod:`ingestctl.domain.service_words`.
 
 from __future__ import annotations
 
-from ingestctl.domain.cause_signs import Sign
+from ingestctl.domain.cause_signs import TROUBLE, Sign
 from ingestctl.domain.cause_signs import words as _words
 
 _SILENT = "The video has no audio to extract; a transcript cannot be made from it."
@@ -17,7 +17,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         _words(
             r"\bOOM ?killed\b|oom[-_ ]kill|\bsystem ?OOM\b|invoked oom|out of memory|memory cgroup|"
             r"out ?of ?memory|"
-            r"due to memory|\bMemoryError\b",
+            r"due to memory|out_of_memory|oom_synchronize|killed as a result of limit|\bMemoryError\b",
             r"cannot allocate memory|errno[ :=]*12\b|winerror (?:8|1450|1455)\b|paging file|"
             r"virtual memory exhausted",
             r"fork: .{0,20}resource temporarily|memory ?pressure|heap out of memory|malloc\(\)|"
@@ -26,7 +26,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"access violation",
             r"-1073741819|0xC0000005|3221225\d{3}|invalid memory address|nil pointer dereference|"
             r"concurrent map",
-            r"backoff limit|active longer than specified deadline|deadlineexceeded.{0,20}job|node shutdown|"
+            r"backoff limit|active longer than specified deadline|deadlineexceeded.{0,20}job|node (?:is )?shut(?:ting )?down|"
             r"TaintManagerEviction|NodeNotReady|node is not ready|preempted|preempting|essential container|"
             r"start request repeated|state '[\w-]{1,30}' timed out|containerstatusunknown|node ?lost",
             r"worker(?:losterror| exited| was terminated|.{0,40}sent sig(?:kill|term|segv|abrt))",
@@ -61,12 +61,18 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     # --- media --------------------------------------------------------------------------------
     Sign(
         _words(
-            r"failed to open (?:segment|resource)|unable to open (?:resource|key file)|"
-            r"keepalive request failed"
+            r"unable to open (?:resource|key file)|keepalive request failed|error reading http|http response"
         ),
         "download_timeout",
         "yes",
         where="media",
+    ),
+    Sign(
+        _words(r"failed to open (?:segment|resource)"),
+        "download_timeout",
+        "yes",
+        where="media",
+        weight=1,
     ),
     Sign(
         _words(
@@ -96,8 +102,10 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"(?:ffmpeg|ffprobe|avconv|avprobe)(?:(?!exited).){0,60}(?:not found|not installed|"
             r"could not be found|no such file)",
             r"no such file or directory: b?['\"]\S{0,80}ff(?:mpeg|probe)|cannot find ff(?:mpeg|probe)",
-            r"distribution was not found|distributionnotfound|requires python \d|"
+            r"failed ?mount|failedattachvolume|unable to (?:attach or )?mount|unattached|waiting for volumes|"
+            r"configmaps? \"|distribution was not found|distributionnotfound|requires python \d|"
             r"unsupported version of python|"
+            r"(?:aria2c|atomicparsley|mutagen|pycryptodome\w?|rtmpdump|mplayer|mpv|curl_cffi|avconv) (?:was )?not (?:found|installed)|"
             r"no such option|cannot find module|executable .{0,20}ffmpeg|unknown (?:en|de)coder|"
             r"unrecognized option|option .{0,60} not found",
             r"requested output format .{0,60}not|unable to find a suitable output format",
@@ -190,7 +198,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"error while decoding stream|error (?:sub|trans)mitting (?:a )?packet|audio conversion failed",
+            r"while opening (?:en|de)coder|marking filters|error while decoding stream|error (?:sub|trans)mitting (?:a )?packet|audio conversion failed",
             r"error (?:re)?initializing (?:filters|output stream)|too many packets buffered for output",
             r"nothing was written into output|error opening output file",
             r"could not write header|could not find tag for codec|not currently supported in container",
@@ -225,7 +233,10 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"\[(?!https?\b|tcp\b|tls\b|udp\b|rt[ms]ps?\b|hls\b|dash\b|"
-            r"srt\b)[\w#:/-]{2,40} @ (?:0x)?[0-9a-f.]{1,16}\]"
+            r"srt\b)[\w#:/-]{2,40} @ (?:0x)?[0-9a-f.]{1,16}\] .{0,400}"
+            rf"(?:{TROUBLE}|backward|monoton|exhausted|incomplete|overread|underr|out of range|not enough|drop|"
+            r"discard|lost|no longer|too (?:many|large|small|short|long)|illegal|header|overflow|reserved|\bnot\b|"
+            r"multiple frames|misdetect|undefined|non-existing|first_mb|concealing|left block|skip)"
         ),
         "audio_extraction_failed",
         "after-fix",
