@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from ingestctl.db.changes import add_event, insert, set_job
+from ingestctl.db.changes import COUNTED, Together, add_event, event_values, event_write, insert
 from ingestctl.db.ids import new_id
 from ingestctl.db.rows import RUNNING, attempt_is_live, read_status
 from ingestctl.db.tables import ingest_artifacts, job_runs, jobs, videos
-from ingestctl.db.types import now, now_plus
+from ingestctl.db.types import Json, now, now_plus
 from ingestctl.domain.artifact import Artifact, ArtifactState
 from ingestctl.domain.errors import Conflict, LostAuthority
 from ingestctl.domain.job import Status
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ingestctl.domain.job import Lease, Phase
 
 MAX_INTEGER = 2**31 - 1
-COUNTED = {"preserve_rowcount": True}
-"""SQLAlchemy keeps the row count of an INSERT only when asked to."""
 
 
 class OwnerWrites:
@@ -48,10 +46,9 @@ class OwnerWrites:
 
     def enter_phase(self, lease: Lease, phase: Phase, *, ended: Mapping[str, Any] | None = None) -> None:
         def work(connection: Connection) -> None:
-            _fence(connection, lease)
-            set_job(connection, lease.job_id, ingestion_phase=phase.value)
-            _phase_completed(connection, lease, ended)
-            _event(connection, lease, "ingestion.phase.started", {"phase": phase.value})
+            _lock(connection, _LOCK_JOB, lease)
+            events = [*_phase_completed(ended), ("ingestion.phase.started", {"phase": phase.value})]
+            _change(connection, lease, _ENTER_PHASE, events, job={"to_phase": phase.value})
 
         self._db.write(work)
 
@@ -127,16 +124,22 @@ class OwnerWrites:
         run_metadata: Mapping[str, Any] | None = None,
     ) -> None:
         def work(connection: Connection) -> None:
-            job = _end_run(connection, lease, run_metadata, status="succeeded")
-            _update_video(connection, lease, facts, storage_ref)
-            for artifact in artifacts:
-                _store_artifact(connection, lease, artifact)
-            _end_job(connection, lease, Status.SUCCEEDED, None)
-            _phase_completed(connection, lease, ended)
+            row = _lock(connection, _LOCK_JOB_AND_VIDEO, lease)
             payload: dict[str, Any] = {"artifacts": [str(a.ref) for a in artifacts]}
             if hand_off is not None:
-                payload["hand_off"] = _hand_off(connection, job, hand_off)
-            _event(connection, lease, "ingestion.job.succeeded", payload)
+                payload["hand_off"] = _hand_off(connection, row, hand_off)
+            events = [*_phase_completed(ended), ("ingestion.job.succeeded", payload)]
+            _change(
+                connection,
+                lease,
+                _SUCCEED,
+                events,
+                run=_run_end("succeeded", metadata=run_metadata),
+                job=_job_end(Status.SUCCEEDED, None),
+                video=_video_values(row, facts, storage_ref),
+            )
+            for artifact in artifacts:
+                _store_artifact(connection, lease, artifact)
 
         self._db.write(work)
 
@@ -149,31 +152,21 @@ class OwnerWrites:
         run_metadata: Mapping[str, Any] | None = None,
     ) -> None:
         def work(connection: Connection) -> None:
-            _end_run(
-                connection,
-                lease,
-                run_metadata,
-                status="failed",
-                error_code=error.code,
-                error_message=error.message,
-                error_details=dict(error.details),
-            )
-            _end_job(connection, lease, Status.FAILED, error.message)
+            _lock(connection, _LOCK_JOB, lease)
             payload: dict[str, Any] = {"code": error.code, "message": error.message}
             if ended is not None:
                 payload["failed_in"] = dict(ended)
-            _event(connection, lease, "ingestion.job.failed", payload)
+            run = _run_end("failed", error.code, error.message, dict(error.details), run_metadata)
+            job = _job_end(Status.FAILED, error.message)
+            _change(connection, lease, _FAIL, [("ingestion.job.failed", payload)], run=run, job=job)
 
         self._db.write(work)
 
     def release(self, lease: Lease, *, reason: str) -> None:
         def work(connection: Connection) -> None:
-            ended = {"status": "canceled", "error_code": "interrupted", "error_message": reason}
-            _end_run(connection, lease, None, **ended)
-            set_job(
-                connection, lease.job_id, status=Status.QUEUED.value, ingestion_phase=None, started_at=None
-            )
-            _event(connection, lease, "ingestion.job.released", {"reason": reason})
+            _lock(connection, _LOCK_JOB, lease)
+            run = _run_end("canceled", "interrupted", reason)
+            _change(connection, lease, _RELEASE, [("ingestion.job.released", {"reason": reason})], run=run)
 
         self._db.write(work)
 
@@ -192,6 +185,12 @@ _LOCK_JOB = (
     .where(jobs.c.id == sa.bindparam("my_job"))
     .with_for_update(key_share=True)
 )
+_LOCK_JOB_AND_VIDEO = (
+    sa.select(jobs.c.status, jobs.c.tenant_id, jobs.c.video_id, videos.c.title, videos.c.metadata)
+    .join(videos, videos.c.id == jobs.c.video_id)
+    .where(jobs.c.id == sa.bindparam("my_job"))
+    .with_for_update(key_share=True, of=[jobs, videos])
+)
 _TOUCH_RUN = job_runs.update().where(*_MINE).values(updated_at=now())
 _STATUS_OF_LIVE = (
     sa.select(jobs.c.status).join(job_runs, job_runs.c.job_id == jobs.c.id).where(*_MINE, attempt_is_live())
@@ -202,14 +201,19 @@ def _names(lease: Lease) -> dict[str, Any]:
     return {"my_job": lease.job_id, "my_attempt": lease.attempt, "my_run": lease.run_id}
 
 
-def _fence(connection: Connection, lease: Lease, **values: Any) -> RowMapping:
-    """Lock the job, then touch the attempt if it is still the running one; else LostAuthority."""
-    job = connection.execute(_LOCK_JOB, {"my_job": lease.job_id}).mappings().one_or_none()
-    if job is None or read_status(job["status"]) is not Status.RUNNING:
+def _lock(connection: Connection, question: sa.Select[Any], lease: Lease) -> RowMapping:
+    """Lock the job's row, so that no other can become its owner meanwhile; LostAuthority if none may."""
+    row = connection.execute(question, {"my_job": lease.job_id}).mappings().one_or_none()
+    if row is None or read_status(row["status"]) is not Status.RUNNING:
         raise _lost(lease)
+    return row
+
+
+def _fence(connection: Connection, lease: Lease, **values: Any) -> None:
+    """Lock the job, then touch the attempt if it is still the running one; else LostAuthority."""
+    _lock(connection, _LOCK_JOB, lease)
     if connection.execute(_TOUCH_RUN.values(values), _names(lease)).rowcount != 1:
         raise _lost(lease)
-    return job
 
 
 def _lost(lease: Lease) -> LostAuthority:
@@ -219,30 +223,107 @@ def _lost(lease: Lease) -> LostAuthority:
     )
 
 
-def _end_run(
-    connection: Connection, lease: Lease, metadata: Mapping[str, Any] | None, **values: Any
-) -> RowMapping:
-    if metadata is not None:
-        values["metadata"] = dict(metadata)
-    return _fence(connection, lease, finished_at=now(), lease_expires_at=now(), **values)
+# --- transitions: the attempt (which is the fence), the job, its events, all at once -----------
 
 
-# --- what transitions are made of -------------------------------------------------------------
+def _parameters(prefix: str, *columns: str) -> dict[str, Any]:
+    return {column: sa.bindparam(f"{prefix}_{column}") for column in columns}
 
 
-def _end_job(connection: Connection, lease: Lease, status: Status, message: str | None) -> None:
-    values = {"status": status.value, "ingestion_phase": None, "finished_at": now(), "error_message": message}
-    set_job(connection, lease.job_id, **values)
+_END_RUN = _TOUCH_RUN.values(
+    finished_at=now(),
+    lease_expires_at=now(),
+    metadata=sa.func.coalesce(sa.bindparam("run_metadata", type_=Json()), job_runs.c.metadata),
+    **_parameters("run", "status", "error_code", "error_message", "error_details"),
+)
+_MY_JOB = jobs.update().where(jobs.c.id == sa.bindparam("of_job")).values(updated_at=now())
+_END_JOB = _MY_JOB.values(
+    ingestion_phase=None, finished_at=now(), **_parameters("to", "status", "error_message")
+)
+_QUEUE_JOB = _MY_JOB.values(status=Status.QUEUED.value, ingestion_phase=None, started_at=None)
+_SET_VIDEO = (
+    videos.update()
+    .where(videos.c.id == sa.bindparam("my_video"))
+    .values(
+        updated_at=now(),
+        **_parameters("new", "storage_bucket", "storage_key", "storage_ref", "metadata"),
+        # What this run did not learn stays as it is.
+        **{
+            column: sa.func.coalesce(
+                sa.bindparam(f"new_{column}", type_=videos.c[column].type), videos.c[column]
+            )
+            for column in ("title", "channel", "language", "published_at", "duration_ms")
+        },
+    )
+)
 
 
-def _event(connection: Connection, lease: Lease, event_type: str, payload: Mapping[str, Any]) -> None:
-    body = {"attempt": lease.attempt, **payload}
-    add_event(connection, lease.job_id, event_type, body, lease.run_id)
+def _transition(events: int, **writes: sa.Update) -> Together:
+    return Together(**writes, **{f"event{n}": event_write(f"event{n}") for n in range(events)})
 
 
-def _phase_completed(connection: Connection, lease: Lease, ended: Mapping[str, Any] | None) -> None:
-    if ended is not None:
-        _event(connection, lease, "ingestion.phase.completed", ended)
+def _with_events(*counts: int, **writes: sa.Update) -> Mapping[int, Together]:
+    """The same transition with as many events as it may have."""
+    return {n: _transition(n, **writes) for n in counts}
+
+
+_ENTER_PHASE = _with_events(
+    1, 2, run=_TOUCH_RUN, job=_MY_JOB.values(ingestion_phase=sa.bindparam("to_phase"))
+)
+_SUCCEED = _with_events(1, 2, run=_END_RUN, job=_END_JOB, video=_SET_VIDEO)
+_FAIL = _with_events(1, run=_END_RUN, job=_END_JOB)
+_RELEASE = _with_events(1, run=_END_RUN, job=_QUEUE_JOB)
+
+
+def _change(
+    connection: Connection,
+    lease: Lease,
+    transition: Mapping[int, Together],
+    events: Sequence[tuple[str, Mapping[str, Any]]],
+    *,
+    run: Mapping[str, Any] | None = None,
+    job: Mapping[str, Any] | None = None,
+    **more: Mapping[str, Any],
+) -> None:
+    """Make a transition of a locked job; LostAuthority unless the running attempt is ours."""
+    values: dict[str, Mapping[str, Any]] = {
+        "run": {**_names(lease), **(run or {})},
+        "job": {"of_job": lease.job_id, **(job or {})},
+        **more,
+    }
+    for n, (event_type, payload) in enumerate(events):
+        body = {"attempt": lease.attempt, **payload}
+        name = f"event{n}"
+        values[name] = event_values(connection, name, lease.job_id, lease.run_id, event_type, body)
+    if transition[len(events)].run(connection, **values)["run"] != 1:
+        raise _lost(lease)
+
+
+def _run_end(
+    status: str,
+    code: str | None = None,
+    message: str | None = None,
+    details: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    return {
+        "run_status": status,
+        "run_error_code": code,
+        "run_error_message": message,
+        "run_error_details": details,
+        "run_metadata": None if metadata is None else dict(metadata),
+    }
+
+
+def _job_end(status: Status, message: str | None) -> dict[str, Any]:
+    return {"to_status": status.value, "to_error_message": message}
+
+
+def _phase_completed(ended: Mapping[str, Any] | None) -> list[tuple[str, Mapping[str, Any]]]:
+    return [] if ended is None else [("ingestion.phase.completed", ended)]
+
+
+# --- what else an owner writes -----------------------------------------------------------------
 
 
 def _at(ref: ObjectRef) -> tuple[sa.ColumnElement[bool], ...]:
@@ -279,37 +360,25 @@ def _store_artifact(connection: Connection, lease: Lease, artifact: Artifact) ->
         raise _taken(lease, ref, connection.execute(sa.select(table).where(*_at(ref))).mappings().one())
 
 
-_MY_VIDEO = videos.c.id == sa.bindparam("my_video")
-_LOCK_VIDEO = sa.select(videos).where(_MY_VIDEO).with_for_update(key_share=True)
-_SET_VIDEO = videos.update().where(_MY_VIDEO).values(updated_at=now())
-
-
-def _update_video(
-    connection: Connection, lease: Lease, facts: VideoFacts, storage_ref: Mapping[str, Any]
-) -> None:
-    row = connection.execute(_LOCK_VIDEO, {"my_video": lease.video_id}).mappings().one()
+def _video_values(row: RowMapping, facts: VideoFacts, storage_ref: Mapping[str, Any]) -> dict[str, Any]:
+    """What a success records of the video. A title that somebody gave it is kept."""
     known = row["metadata"] if isinstance(row["metadata"], dict) else {"previous": row["metadata"]}
     ingest = known.get("ingest")
-    values: dict[str, Any] = {
-        "storage_bucket": storage_ref.get("bucket"),
-        "storage_key": storage_ref.get("key"),
-        "storage_ref": dict(storage_ref),
-        "metadata": {
-            **known,
-            "ingest": {**(ingest if isinstance(ingest, dict) else {}), **facts.metadata},
-        },
+    learned = {**(ingest if isinstance(ingest, dict) else {}), **facts.metadata}
+    has_title = bool((row["title"] or "").strip())
+    duration = facts.duration_ms
+    return {
+        "my_video": row["video_id"],
+        "new_storage_bucket": storage_ref.get("bucket"),
+        "new_storage_key": storage_ref.get("key"),
+        "new_storage_ref": dict(storage_ref),
+        "new_metadata": {**known, "ingest": learned},
+        "new_title": None if has_title else facts.title or None,
+        "new_channel": facts.channel,
+        "new_language": facts.language,
+        "new_published_at": facts.published_at,
+        "new_duration_ms": duration if duration is not None and 0 <= duration <= MAX_INTEGER else None,
     }
-    if facts.title and not (row["title"] or "").strip():
-        values["title"] = facts.title
-    learned: dict[str, Any] = {
-        "channel": facts.channel,
-        "language": facts.language,
-        "published_at": facts.published_at,
-    }
-    if facts.duration_ms is not None and 0 <= facts.duration_ms <= MAX_INTEGER:
-        learned["duration_ms"] = facts.duration_ms
-    values |= {column: value for column, value in learned.items() if value is not None}
-    connection.execute(_SET_VIDEO.values(values), {"my_video": lease.video_id})
 
 
 def _hand_off(connection: Connection, job: RowMapping, hand_off: HandOff) -> dict[str, Any]:
