@@ -21,16 +21,8 @@ from ingestctl.db.changes import (
     set_job,
 )
 from ingestctl.db.ids import new_id
-from ingestctl.db.rows import (
-    IS_INGEST,
-    attempt_is_dead,
-    attempt_is_live,
-    job_of,
-    read_status,
-    run_of,
-    status_is,
-    video_of,
-)
+from ingestctl.db.records import read_status
+from ingestctl.db.rows import IS_INGEST, attempt_is_dead, attempt_is_live, job_of, run_of, status_is, video_of
 from ingestctl.db.tables import ingest_incidents, job_events, job_runs, jobs, videos
 from ingestctl.db.types import now, now_plus
 from ingestctl.domain.errors import Busy, Conflict, NotFound
