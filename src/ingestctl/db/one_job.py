@@ -1,4 +1,4 @@
-# ruff: noqa: D102 - what each method promises is written once, in JobFacts (base.py)
+# ruff: noqa: D102, S608 - what each method promises is written in JobFacts (base.py); the SQL is constants
 """Everything on record about one job: the questions as SQL text, and a store that asks only these.
 
 ``inspect`` is typed while something is on fire, and SQLAlchemy takes half of its time to be imported.
@@ -23,6 +23,7 @@ from ingestctl.db.connect import (
 from ingestctl.db.failures import is_transient, translate
 from ingestctl.db.records import (
     artifact_of,
+    clean_text,
     event_of,
     job_of,
     lenient_loads,
@@ -55,6 +56,23 @@ _NOW = {
     "postgresql": ("statement_timestamp()", "statement_timestamp() - make_interval(secs => {})"),
     "sqlite": ("strftime('%Y-%m-%d %H:%M:%f', 'now')", "strftime('%Y-%m-%d %H:%M:%f', 'now', '-{} seconds')"),
 }
+_JOB = (
+    "id, video_id, type, status, ingestion_phase, payload, error_message, idempotency_key, tenant_id, "
+    "queued_at, started_at, finished_at, created_at, updated_at"
+)
+_VIDEO = (
+    "id, source_type, source_uri, title, channel, language, duration_ms, published_at, "
+    "storage_bucket, storage_key, storage_ref, metadata"
+)
+_RUN = (
+    "id, job_id, attempt, status, started_at, finished_at, error_code, error_message, error_details, "
+    "metadata, lease_owner, lease_expires_at, heartbeat_at"
+)
+_EVENT = "id, job_id, run_id, event_type, payload, created_at"
+_ARTIFACT = (
+    "bucket, key, kind, video_id, job_id, run_id, state, size_bytes, sha256, etag, content_type, "
+    "stored_at, verified_at, verdict"
+)
 _MOMENT = re.compile(r"_at$")
 _JSON = frozenset({"payload", "metadata", "storage_ref", "error_details"})
 _PARAMETER = re.compile(r":(\w+)")
@@ -78,6 +96,8 @@ class JobQuestions:
 
     def _rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
         """The rows of a question whose parameters are written ``:name``."""
+        for name, value in values.items():
+            values[name] = clean_text(value) if isinstance(value, str) else value
         if self.dialect == "sqlite":
             return [_of_sqlite(row) for row in self._ask(sql, values)]
         rows = self._ask(_PARAMETER.sub(r"%(\1)s", sql), values)
@@ -85,7 +105,7 @@ class JobQuestions:
 
     def check_schema(self) -> None:
         try:
-            rows = self._rows(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a constant
+            rows = self._rows(f"SELECT version_num FROM {VERSION_TABLE}")
         except SchemaOutdated:
             rows = []
         found = rows[0]["version_num"] if rows else None
@@ -100,11 +120,11 @@ class JobQuestions:
         raise SchemaOutdated(f"the database at {self.url} is at revision {found}, not {HEAD}", hint=hint)
 
     def job(self, job_id: str) -> Job | None:
-        rows = self._rows("SELECT * FROM jobs WHERE id = :id", id=job_id)
+        rows = self._rows(f"SELECT {_JOB} FROM jobs WHERE id = :id", id=job_id)
         return job_of(rows[0]) if rows else None
 
     def video(self, video_id: str) -> Video | None:
-        rows = self._rows("SELECT * FROM videos WHERE id = :id", id=video_id)
+        rows = self._rows(f"SELECT {_VIDEO} FROM videos WHERE id = :id", id=video_id)
         return video_of(rows[0]) if rows else None
 
     def resolve(self, name: str) -> Job:
@@ -134,7 +154,7 @@ class JobQuestions:
         # Ingest jobs first, so that a crowd of others under the same prefix does not hide them.
         column = 'id COLLATE "C"' if self.dialect == "postgresql" else "id"
         rows = self._rows(
-            f"SELECT * FROM jobs WHERE {column} >= :first AND {column} < :behind "  # noqa: S608 - a constant
+            f"SELECT {_JOB} FROM jobs WHERE {column} >= :first AND {column} < :behind "
             f"ORDER BY CASE WHEN type = '{INGEST}' THEN 0 ELSE 1 END, {column} LIMIT {MAX_MATCHES + 1}",
             first=prefix,
             behind=prefix + AFTER_ALL,
@@ -149,8 +169,7 @@ class JobQuestions:
             f"AND COALESCE(updated_at, started_at, created_at) > {ago.format(LEGACY_STALE_S)}))"
         )
         rows = self._rows(
-            f"SELECT job_runs.*, {live} AS lease_live FROM job_runs "  # noqa: S608 - constants
-            "WHERE job_id = :job ORDER BY attempt",
+            f"SELECT {_RUN}, {live} AS lease_live FROM job_runs WHERE job_id = :job ORDER BY attempt",
             job=job_id,
         )
         return [run_of(row) for row in rows]
@@ -159,7 +178,7 @@ class JobQuestions:
         seen = "SELECT created_at, id FROM job_events WHERE id = :after AND job_id = :job"
         later = f" AND (created_at, id) > ({seen})" if after else ""
         rows = self._rows(
-            f"SELECT * FROM job_events WHERE job_id = :job{later} "  # noqa: S608 - constants
+            f"SELECT {_EVENT} FROM job_events WHERE job_id = :job{later} "
             f"ORDER BY created_at, id{'' if limit is None else f' LIMIT {limit:d}'}",
             job=job_id,
             **({"after": after} if after else {}),
@@ -168,7 +187,8 @@ class JobQuestions:
 
     def artifacts(self, video_id: str) -> Sequence[Artifact]:
         rows = self._rows(
-            "SELECT * FROM ingest_artifacts WHERE video_id = :video ORDER BY bucket, key", video=video_id
+            f"SELECT {_ARTIFACT} FROM ingest_artifacts WHERE video_id = :video ORDER BY bucket, key",
+            video=video_id,
         )
         return [artifact_of(row) for row in rows]
 

@@ -33,6 +33,13 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return {} if value is None else {"value": value}
 
 
+def clean_text(text: str) -> str:
+    """``text`` with NUL and lone surrogates replaced by U+FFFD."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in text)
+
+
 def lenient_loads(text: str | bytes) -> Any:
     """Parse JSON; what cannot be parsed (not JSON, nested too deeply, a huge number) is returned as text."""
     if isinstance(text, bytes):

@@ -17,7 +17,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 
-from ingestctl.db.records import lenient_loads, utc
+from ingestctl.db.records import clean_text, lenient_loads, utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,13 +26,6 @@ if TYPE_CHECKING:
 
 MAX_JSON_DEPTH = 100
 """Deeper values are cut when written; nothing this program writes comes near."""
-
-
-def clean_text(text: str) -> str:
-    """``text`` with NUL and lone surrogates replaced by U+FFFD."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in text)
 
 
 def clean_json(value: object, depth: int = 0) -> Any:
