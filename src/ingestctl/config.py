@@ -1,14 +1,16 @@
 """Reading the settings: flags, then the environment, then ``.env``, then defaults.
 
 The only reader of the environment. Secrets may also be given as ``NAME_FILE``, the path of a file that
-holds the value. Pydantic checks what must be parsed (numbers, sizes, switches, limits); it takes longer
-to load than everything else a command like ``inspect`` needs, so it is loaded for such values only.
+holds the value. Pydantic judges what is not plainly right (sizes, switches, odd numbers, what breaks a
+limit); it takes longer to load than much of what ``inspect`` needs, so it is loaded for such values only.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import operator
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from ingestctl.settings import About
 
 PREFIX = "INGESTCTL_"
+_DECIMAL = {int: re.compile(r"[0-9]{1,15}"), float: re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")}
+_KEEPS = {"gt": operator.gt, "ge": operator.ge, "le": operator.le}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,10 @@ def _types() -> Mapping[str, Any]:
 
 
 def _checked(value: object, kind: Any, about: About) -> object:
+    if kind in (int, float) and isinstance(value, str) and _DECIMAL[kind].fullmatch(value):
+        number = kind(value)
+        if all(_KEEPS[name](number, limit) for name, limit in about.limits.items()):
+            return number  # nothing about it is in doubt
     from pydantic import ByteSize, Field, TypeAdapter
 
     wanted: Any = Annotated[ByteSize if about.is_size else kind, Field(**about.limits)]
