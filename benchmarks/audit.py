@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 JOBS = int(os.environ.get("BENCH_AUDIT_JOBS", "500000"))
 """Two objects each."""
-LIMIT_MIB = 250
+LIMIT_MIB = 250e6 / 2**20  # 250 MB
 ASKED = 2000
 """Requests that the time of a million is extrapolated from."""
 SEED = """

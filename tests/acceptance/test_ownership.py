@@ -189,7 +189,7 @@ def test_the_second_of_two_is_turned_away(stage: Stage, kind: str) -> None:
     job_id, worker = stage.held(world, "downloading")
     second = world.run(job_id)
     assert second.code == 21, second.stdout
-    assert second.seconds < 2
+    assert second.seconds < 15  # at once, on however busy a machine
     assert second.error["code"] == "busy"
     assert second.error["job_id"] == job_id
     worker.signal(signal.SIGTERM)
