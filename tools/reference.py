@@ -5,20 +5,18 @@ python tools/reference.py write|check
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import ByteSize, SecretStr
+from pydantic import ByteSize
 from reference_cli import commands_page, man_page
 from reference_schemas import json_page, schema_files
 
 from ingestctl.cli.exits import ALWAYS, MEANINGS
 from ingestctl.domain.causes import CAUSES
-from ingestctl.settings import Settings, env_names
-
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
+from ingestctl.settings import ABOUT, Settings, secret_names
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "<!-- Written by `make docs` from the code; edit that instead. -->\n"
@@ -65,7 +63,7 @@ def _pages() -> dict[str, str]:
         "docs/reference/settings.md": NOTE + _settings(),
         "docs/reference/causes.md": NOTE + _causes(),
         "docs/reference/json.md": NOTE + json_page(),
-        "docs/man/ingestctl.1": man_page([(names[0], about) for names, about, _ in _each_setting()]),
+        "docs/man/ingestctl.1": man_page([(about.names[0], about.text) for about in ABOUT.values()]),
         ".env.example": _env_example(),
         **{f"docs/reference/schemas/{name}": text for name, text in schema_files().items()},
     }
@@ -139,10 +137,6 @@ def _causes() -> str:
 # --- settings
 
 
-def _each_setting() -> list[tuple[tuple[str, ...], str, FieldInfo]]:
-    return [(env_names(f), f.description or "", f) for f in Settings.model_fields.values()]
-
-
 def _settings() -> str:
     lines = [
         "# Settings",
@@ -152,7 +146,7 @@ def _settings() -> str:
         "`INGESTCTL_…` names are refused. A **secret** may also be given as `NAME_FILE`, the path of a",
         "file that holds it; it is masked wherever it could be shown.",
     ]
-    for name, field in Settings.model_fields.items():
+    for name, about in ABOUT.items():
         if name in SECTIONS:
             lines += [
                 "",
@@ -161,13 +155,13 @@ def _settings() -> str:
                 "| name | value | default | meaning |",
                 "|---|---|---|---|",
             ]
-        first, *others = env_names(field)
+        first, *others = about.names
         also = f"; also {', '.join(f'`{n}`' for n in others)}" if others else ""
-        secret = f" Secret: also `{first}_FILE`." if _is_secret(field) else ""
-        value = _default(field)
+        secret = f" Secret: also `{first}_FILE`." if first in secret_names() else ""
+        value = _default(name)
         default = f"`{value}`" if value else ""
-        about = _cell(f"{field.description}{secret}")
-        lines.append(f"| `{first}`{also} | {_cell(_kind(field))} | {default} | {about} |")
+        meaning = _cell(f"{about.text}{secret}")
+        lines.append(f"| `{first}`{also} | {_cell(_kind(name))} | {default} | {meaning} |")
     return "\n".join(lines)
 
 
@@ -175,14 +169,10 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _is_secret(field: FieldInfo) -> bool:
-    return SecretStr in (field.annotation, *get_args(field.annotation))
-
-
-def _default(field: FieldInfo) -> str:
-    value: Any = field.default
-    if isinstance(value, ByteSize):
-        return value.human_readable().replace(".0", "")
+def _default(name: str) -> str:
+    value: Any = next(f.default for f in dataclasses.fields(Settings) if f.name == name)
+    if ABOUT[name].is_size:
+        return ByteSize(value).human_readable().replace(".0", "")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -193,24 +183,20 @@ def _default(field: FieldInfo) -> str:
 _SIGNS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 
 
-def _kind(field: FieldInfo) -> str:
+def _kind(name: str) -> str:
     """What a value looks like, with its limits."""
-    outer = field.annotation
+    about, outer = ABOUT[name], get_type_hints(Settings)[name]
     inner = next((a for a in get_args(outer) if a is not type(None)), outer)
     if get_origin(outer) is Literal:
         return ", ".join(get_args(outer))
-    name = env_names(field)[0]
-    if "SECONDS" in name:
+    if "SECONDS" in about.names[0]:
         return "seconds, up to 30 days"
-    words = {ByteSize: "bytes (`512MiB`)", bool: "true or false", int: "number", float: "share", Path: "path"}
-    limits = [(sign, getattr(m, name)) for m in field.metadata for name, sign in _SIGNS if hasattr(m, name)]
-    shown = ", ".join(f"{sign} {limit:g}" for sign, limit in limits)
-    kind = "text"
-    if inner in words:
-        kind = words[inner]
-    elif str(outer).startswith("tuple"):
-        kind = "list, by comma or space"
-    return f"{kind}, {shown}" if shown and inner is not ByteSize else kind
+    if about.is_size:
+        return "bytes (`512MiB`)"
+    words = {bool: "true or false", int: "number", float: "share", Path: "path"}
+    shown = ", ".join(f"{sign} {about.limits[key]:g}" for key, sign in _SIGNS if key in about.limits)
+    kind = "list, by comma or space" if str(outer).startswith("tuple") else words.get(inner, "text")
+    return f"{kind}, {shown}" if shown else kind
 
 
 def _env_example() -> str:
@@ -218,11 +204,11 @@ def _env_example() -> str:
         "# Every setting with its default. Written by `make docs` from the code; edit that instead.",
         "# Copy to .env and uncomment what you change. (secret): NAME_FILE=/path/of/a/file works too.",
     ]
-    for name, field in Settings.model_fields.items():
+    for name, about in ABOUT.items():
         if name in SECTIONS:
             lines += ["", f"# --- {SECTIONS[name]}"]
-        secret = " (secret)" if _is_secret(field) else ""
-        lines += ["", f"# {field.description}{secret}", f"#{env_names(field)[0]}={_default(field)}"]
+        secret = " (secret)" if about.names[0] in secret_names() else ""
+        lines += ["", f"# {about.text}{secret}", f"#{about.names[0]}={_default(name)}"]
     return "\n".join(lines)
 
 

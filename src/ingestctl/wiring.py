@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ingestctl.api.base import PlatformApi
+    from ingestctl.db.one_job import JobReader
     from ingestctl.db.store import SqlJobStore
     from ingestctl.domain.escalation import Thresholds
     from ingestctl.domain.stop import Stop
@@ -78,12 +79,30 @@ class Wiring:
         return store
 
     @cached_property
+    def reader(self) -> JobReader:
+        """Reads single jobs, at this program's schema, without loading SQLAlchemy. See :attr:`store`."""
+        from ingestctl.db.one_job import open_reader
+        from ingestctl.domain.errors import SchemaOutdated
+
+        settings = self.settings
+        self._make_home()
+        reader = open_reader(settings.effective_database_url, timeout_s=settings.database_timeout_s)
+        self._closers.append(reader.close)
+        try:
+            reader.check_schema()
+        except SchemaOutdated:
+            if not settings.embedded_database:
+                raise
+            reader.close()
+            self.migrate()
+        return reader
+
+    @cached_property
     def raw_store(self) -> SqlJobStore:
         """The job store, its schema not yet looked at."""
         from ingestctl.db.engine import open_store
 
-        if self.settings.embedded_database:
-            self.settings.home_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._make_home()
         store = open_store(self.settings.effective_database_url, timeout_s=self.settings.database_timeout_s)
         self._closers.append(store.close)
         return store
@@ -92,9 +111,12 @@ class Wiring:
         """Bring the database to this program's schema; see :func:`ingestctl.db.migrate.upgrade`."""
         from ingestctl.db.migrate import upgrade
 
+        self._make_home()
+        return upgrade(self.settings.effective_database_url)
+
+    def _make_home(self) -> None:
         if self.settings.embedded_database:
             self.settings.home_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return upgrade(self.settings.effective_database_url)
 
     @cached_property
     def storage(self) -> Storage:

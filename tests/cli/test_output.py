@@ -245,6 +245,32 @@ def test_help_and_version_load_nothing_heavy(world: World, option: str) -> None:
         assert order == sorted(order)
 
 
+def test_inspect_loads_neither_sqlalchemy_nor_pydantic(world: World) -> None:
+    """They would take longer than all the rest of it. Only a setting like 1MB is worth Pydantic."""
+    plain = {name: value for name, value in world.env.items() if name != "INGESTCTL_MIN_FREE_BYTES"}
+    made = world.cli("submit", "https://media.example/inspected.mp4", "--output", "json", text=True)
+    job_id = json.loads(made.stdout)["data"]["jobs"][0]["job_id"]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "ingestctl", "inspect", job_id],
+        env=plain, cwd=world.home, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert job_id in done.stdout
+    assert "ingestctl" in loaded
+    heavy = {
+        "sqlalchemy",
+        "alembic",
+        "pydantic",
+        "boto3",
+        "botocore",
+        "yt_dlp",
+        "rich",
+        "tenacity",
+        "filelock",
+    }
+    assert not loaded & (heavy | {"apprise", "humanize", "requests", "dotenv"})
+
+
 def test_every_commands_help_ends_with_its_exit_codes(world: World) -> None:
     for command in (
         "jobs",

@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from ingestctl.db.base import RunError
-from ingestctl.db.engine import open_store, safe_url, wal_is_safe
+from ingestctl.db.connect import safe_url, wal_is_safe
+from ingestctl.db.engine import open_store
 from ingestctl.domain.errors import (
     Busy,
     ConfigurationError,

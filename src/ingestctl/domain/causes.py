@@ -173,7 +173,8 @@ _TRIED = re.compile(r"\bretrying\b.{0,20}\((\d{1,3})/(?!\1\))\d{1,3}\)", re.IGNO
 """An early try, of which the lines after it tell the end."""
 _LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE|LOG(?=:))\b|^\[info\]|^level=(?:info|debug)\b")
 _TOLD = re.compile(
-    TROUBLE + r"|timed? ?out|kill|memory|reset|expire|lost|slow|limit|full\b|space|crash|exited|signal|terminat|"
+    TROUBLE
+    + r"|timed? ?out|kill|memory|reset|expire|lost|slow|limit|full\b|space|crash|exited|signal|terminat|"
     r"shut|lock|retry|unavailable|closed",
     re.IGNORECASE,
 )

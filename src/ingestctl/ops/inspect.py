@@ -11,7 +11,7 @@ from ingestctl.domain.job import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingestctl.db.base import JobStore
+    from ingestctl.db.base import JobFacts
     from ingestctl.domain.artifact import Artifact
     from ingestctl.domain.job import Event, Job, Run, Video
 
@@ -31,7 +31,7 @@ class JobReport:
     next: Sequence[str]
 
 
-def inspect(store: JobStore, name: str) -> JobReport:
+def inspect(store: JobFacts, name: str) -> JobReport:
     """Collect the report for the job with this id or unique prefix. Raises NotFound, Conflict."""
     job = store.resolve(name)
     runs = store.runs(job.id)
