@@ -310,7 +310,7 @@ def test_success_is_all_or_nothing(world: World) -> None:
     (made,) = world.sql("SELECT * FROM jobs WHERE idempotency_key = 'transcription:v-a'")
     assert (made["type"], made["status"], made["video_id"]) == ("transcription", "queued", "v-a")
     with pytest.raises(LostAuthority):
-        succeed(world, lease)
+        world.store.fail(lease, RunError("internal", "x"))
 
 
 def test_the_hand_off_is_created_once(world: World) -> None:
