@@ -25,7 +25,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"(?:disk|drive|device|volume|partition)(?: [\"\'/]\S{1,80})? (?:is )?(?:nearly )?full\b|"
             r"SQLITE_FULL|check free disk",
             r"\bfull osd|osds? (?:is |are )?full|pool\(s\) full|insufficient (?:free )?(?:disk )?(?:space|storage)|(?-i:errors\.DiskFull|DiskFullError)|"
-            r"cap exceeded|storage[ _]cap|storage quota|storage ?full|minimum free (?:disk|drive)",
+            r"cap exceeded|storage[ _]cap|storage quota|storage ?full|drive path full|minimum free (?:disk|drive)",
             r"sqlstate[\s:=(]{0,3}53100|bucket quota (?!check)|quota of the bucket|cap exceeded|"
             r"insufficient ?storage|ephemeral[- ](?:local )?storage",
             r"usage .{0,60}exceeds the|no (?:more )?(?:free|writable) volumes|low (?:on )?disk|"
@@ -121,7 +121,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"another server process exited|because of crash|pool(?:timeout| timeout)|idle-in-transaction",
             r"cannot connect now|lost synchronization|out of shared memory",
             r"could not receive data from (?:server|client)|locking protocol|could not send (?:data|ssl)",
-            r"the connection is (?:lost|closed)|schema has changed|no more connections allowed",
+            r"the connection is (?:lost|closed)|postmaster has commanded|able to reconnect to the database|schema has changed|no more connections allowed",
             r"consuming input failed|sending query failed|connection slots|pgbouncer cannot connect",
             r"tuple concurrently|being accessed by other users|the pool '[^']{0,80}' (?:is|has) already|"
             r"idle[- ](?:session|in[- ]transaction)",
@@ -186,7 +186,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"unable to locate credentials|partial credentials found",
+            r"unable to locate credentials|partial credentials found|missingcredentials|request without credentials",
             r"access key id you provided does not exist|signature we calculated does not match",
             r"invalidaccesskeyid|signaturedoesnotmatch",
         ),

@@ -73,6 +73,12 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "yes",
         guidance="The source asks for fewer requests: wait for its cool-down, lower the rate, then retry.",
     ),
+    Sign(  # before logins: "This video is private. If the owner has granted you access, please sign in"
+        _words(r"(?:video|post|account|playlist|content) is private\b.{0,120}(?:owner|grant)"),
+        "invalid_source",
+        "no",
+        where="source",
+    ),
     Sign(  # before what is gone: "Cannot find webpage. You must log in"
         _words(
             r"(?:must|need to|have to|please) (?:first )?(?:be )?(?:log|sign)(?:ged|"

@@ -68,7 +68,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         where="media",
     ),
     Sign(
-        _words(r"failed to open (?:segment|resource)"),
+        _words(r"failed to open (?:segment|resource)|when loading (?:first )?segment"),
         "download_timeout",
         "yes",
         where="media",
@@ -131,7 +131,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"executable file not found|error while loading shared libraries|cannot open shared object|glibc",
             r"spawn \S+ ENOENT|winerror 2\b|modulenotfounderror|no module named|cannot import name|"
             r"importerror|dyld: |dll load failed",
-            r"ffmpeg not found|trying to load library|oci runtime|error response from daemon|unable to start "
+            r"ffmpeg not found|couldn.t find (?:ffmpeg|ffprobe|avconv)|trying to load library|oci runtime|error response from daemon|unable to start "
             r"container|no such image|failed to pull|manifest unknown|exec user process|exec: \S{1,80}: ",
         ),
         "configuration",
@@ -146,7 +146,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"not a (?:valid )?(?:video|media|audio|mp4|webm|riff)\b|does not look like a (?:video|media)",
             r"unexpected content.?type|is not media|looks like (?:html|an? (?:image|web))|no decodable",
             r"invalid (?:video|media) file|not an? (?:mp4|webm|media|mpeg)|text/html.{0,30}instead",
-            r"unrecognized media|header missing|(?:file|video|media) (?:is |may be |seems )?(?:corrupt|"
+            r"unrecognized media|(?<!\] )header missing|(?:file|video|media) (?:is |may be |seems )?(?:corrupt|"
             r"damaged)|read the first frame|not a supported (?:file|format|video)|format not recogni|"
             r"failed to (?:probe|read frame size|detect format)|\[NULL @ .{0,40}invalid data|"
             r"not detect (?:file|input) format",
@@ -162,7 +162,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"\[(?:in#\d+/)?(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|live_flv|rm|mxf|"
+            r"\[(?:in#\d+/)?(?!hls)(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|live_flv|rm|mxf|"
             r"concat) @ .{0,400}(?:error|"
             r"fail|invalid|corrupt|truncat|missing|broken|unexpected|out of|exceed|bad |wrong|unable|"
             r"mismatch|"
@@ -217,7 +217,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     # --- who is talking inside ffmpeg, where its words are not known -------------------------------
     Sign(
         _words(
-            r"\[(?:in#\d+/)?(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|flv|live_flv|ogg|wav|w64|aiff|rm|mxf|"
+            r"\[(?:in#\d+/)?(?!hls)(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|flv|live_flv|ogg|wav|w64|aiff|rm|mxf|"
             r"caf|dv|ivf|nut|aa|ape|tta|wv|amr|gif|image2|tty|iff|swf|vob|dash|concat) @ .{0,400}(?:error|"
             r"fail|"
             r"packet|header|mismatch|"
