@@ -158,7 +158,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"endpoint url: ?\"|<error><code>|<code>\w+</code>|x-amz-|swiftclient|radosgw|seaweedfs",
             r"s3 operation failed|api error \w+: |multi-?part[- ]?(?:upload|thread|copy)|AWS HTTP|\bAws\\+S3|"
             r"\ba client error \(|(?:Put|Get|Head|Copy|Upload)(?:Object|Part|Bucket)\b|cloud\.storage|"
-            r"AWSError|\bgoogle\.?api|google\.cloud|backend ?error|\bstorage error\b|aws-?sdk|s3cmd|"
+            r"AWSError|\bgoogle\.?api|google[.-]cloud|CreateResumableSession|backend ?error|\bstorage error\b|aws-?sdk|s3cmd|"
             r"\brclone\b",
             r"status code: \d{3}, request id|failed to copy: |backblaze|\bb2_\w|b2api|wasabi|gcsfs|s3fs|"
             r"goofys",

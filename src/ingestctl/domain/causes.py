@@ -235,7 +235,7 @@ def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
 
 def _is_news(line: str) -> bool:
     """Progress, echoes and what a program says while all is well."""
-    return bool(_NOISE.match(line)) or bool(_LEVEL.match(line) and not _TOLD.search(line))
+    return bool(_NOISE.match(line)) or bool(_LEVEL.match(line) and not _TOLD.search(line) and " @ " not in line)
 
 
 def _clean(line: str) -> str:

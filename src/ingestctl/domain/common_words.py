@@ -63,7 +63,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
             r"4xx client error|certificate (?:problem|has expired|is not)|local issuer|x509|toomanyredirects|"
             r"exceeded \d+ redirects",
-            r"handshake|infinite loop|certificateerror|hostname .{1,80} doesn.t match|redirect loop|"
+            r"handshake|peer certificate|PeerUnverified|infinite loop|certificateerror|hostname .{1,80} doesn.t match|redirect loop|"
             r"too many redirects",
         ),
         "download_blocked",

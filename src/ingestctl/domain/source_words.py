@@ -229,7 +229,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"invalidurl\b",
             r"account (?:associated|has been).{0,60}terminated|is not a valid url",
             r"video (?:has been|was) (?:removed|deleted)|copyright (?:claim|grounds|infring)",
-            r"violat\w+ .{0,40}terms of service|video (?:does not|doesn.t) exist|video not found|invalid url",
+            r"violat\w+ .{0,40}terms of service|video (?:does not|doesn.t) exist|video not found|\b(?:feed|podcast) not found|invalid url",
             r"recogni[sz]e (?:the|this|that) url|no (?:host|scheme) supplied|unknown url type|invalidschema|"
             r"no connection adapters",
             r"(?:video|programm?e?|episode|content|clip|stream|media|rights) (?:is |are |has |have |"

@@ -101,7 +101,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         _words(
             r"(?:ffmpeg|ffprobe|avconv|avprobe)(?:(?!exited).){0,60}(?:not found|not installed|"
             r"could not be found|no such file)",
-            r"no such file or directory: b?['\"]\S{0,80}ff(?:mpeg|probe)|cannot find ff(?:mpeg|probe)",
+            r"no such file or directory: ?b?['\"] ?\S{0,80}ff(?:mpeg|probe)|cannot find ff(?:mpeg|probe)",
             r"failed ?mount|failedattachvolume|unable to (?:attach or )?mount|unattached|waiting for volumes|"
             r"configmaps? \"|distribution was not found|distributionnotfound|requires python \d|"
             r"unsupported version of python|"
@@ -150,7 +150,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"damaged)|read the first frame|not a supported (?:file|format|video)|format not recogni|"
             r"failed to (?:probe|read frame size|detect format)|\[NULL @ .{0,40}invalid data|"
             r"not detect (?:file|input) format",
-            r"not a video file|cannot determine format|unsupported media type",
+            r"not a video file|cannot determine format(?! of input stream \S{1,8} after EOF \S)|unsupported media type",
             r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:can ?not|"
             r"could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|"
             r"input) (?:file|stream)|is not a video\b",
