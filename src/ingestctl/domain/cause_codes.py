@@ -40,7 +40,8 @@ _SAYS_STATUS = (
     r"does not indicate success|clientresponseerror|\bfailed(?: with)?",
 )
 _AROUND_STATUS = (
-    rf"\b([45]\d\d)(?:\s|: |, |, message=['\"]|\s?\()(?:(?:GET|PUT|POST|PATCH|HEAD|DELETE) |client error|"
+    rf"(?<![\d:][,.])\b([45]\d\d)(?:\s|: |, |, message=['\"]|\s?\()"
+    rf"(?:(?:GET|PUT|POST|PATCH|HEAD|DELETE) |client error|"
     rf"server error|slow down|service temporarily|http error\b|error\b|{_REASONS})",
     r"\(([45]\d\d) [a-z]+_[a-z_]+\)",
     r"\b([45]\d\d) [a-z]+_[a-z_]+\b",

@@ -69,7 +69,8 @@ def words(*families: str) -> Words:
 
 # A connection that failed or broke; whose it was, the side tells.
 TRANSPORT: tuple[str, ...] = (
-    r"timed? ?out\b(?![:=] ?\d)|timeout(?:error| error|: (?!\d)| expired| exceeded)|\bETIMEDOUT\b|read timeout|connect timeout",
+    r"timed? ?out\b(?![:=] ?\d)|timeout(?:error| error|: (?!\d)| expired| exceeded)|\bETIMEDOUT\b|"
+    r"read timeout|connect timeout",
     r"connection (?:was )?(?:reset|refused|aborted|broken|closed|error|terminated|lost|failed|timeout|"
     r"interrupted)",
     r"\bECONN(?:RESET|REFUSED|ABORTED)\b|connection(?:reset|refused|aborted)?error|forcibly closed",
@@ -158,7 +159,8 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"endpoint url: ?\"|<error><code>|<code>\w+</code>|x-amz-|swiftclient|radosgw|seaweedfs",
             r"s3 operation failed|api error \w+: |multi-?part[- ]?(?:upload|thread|copy)|AWS HTTP|\bAws\\+S3|"
             r"\ba client error \(|(?:Put|Get|Head|Copy|Upload)(?:Object|Part|Bucket)\b|cloud\.storage|"
-            r"AWSError|\bgoogle\.?api|google\.cloud|backend ?error|\bstorage error\b|aws-?sdk|s3cmd|"
+            r"AWSError|\bgoogle\.?api|google[.-]cloud|CreateResumableSession|backend ?error|"
+            r"\bstorage error\b|aws-?sdk|s3cmd|"
             r"\brclone\b",
             r"status code: \d{3}, request id|failed to copy: |backblaze|\bb2_\w|b2api|wasabi|gcsfs|s3fs|"
             r"goofys",
@@ -170,8 +172,10 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"amz-request|HostId|error making request with error code|\bSigV4\b|presigned|aliyuncs|qcloud|"
             r"cos_exception|scw\.cloud|oss2\.exceptions|b2sdk|boto\.exception|\bmc: <\w+>|awssdk|aws_sdk|"
             r"smithy",
-            r"errorcode: ?(?:blob|container)\w+|\bBlob(?:AlreadyExists|Archived|BeingRehydrated|ImmutableDueToPolicy)\b|"
-            r"inaccessible host|list-type=2|backup[- ]stor(?:e|age)|\bvelero\b|\brestic\b|\bb2\.exception|\bb2 uploader|"
+            r"errorcode: ?(?:blob|container)\w+|\bBlob(?:AlreadyExists|Archived|BeingRehydrated|"
+            r"ImmutableDueToPolicy)\b|"
+            r"inaccessible host|list-type=2|backup[- ]stor(?:e|age)|\bvelero\b|\brestic\b|\bb2\.exception|"
+            r"\bb2 uploader|"
             r"\bput_object|"
             r"\bc\d{3}_v\d{7}_t\d{4}\b|\bin vault \d|\bAPI_[A-Z_]{3,40}_CALLED|request error \[\w+\]|"
             r"\bgarage_\w+|(?<![.\w])garage(?:: |\))|>garage<|rustfs",
@@ -181,7 +185,8 @@ SIDES: tuple[tuple[Side, Words], ...] = (
     (
         "source",
         words(
-            r"yt[-_]?dlp|youtube[-_]?dl|spotdl|audioprovider|\berror: {1,3}[\w-]{11}: |\[download\]|\[(?:youtube|generic|info|twitch|vimeo|tiktok|"
+            r"yt[-_]?dlp|youtube[-_]?dl|spotdl|audioprovider|\berror: {1,3}[\w-]{11}: |\[download\]|"
+            r"\[(?:youtube|generic|info|twitch|vimeo|tiktok|"
             r"(?:x/)?twitter|facebook|reddit|bilibili|"
             r"instagram)\b",
             r"error: \[[\w:.+-]+\]|youtube said|extractorerror|unable to download (?:\w+ ){0,6}(?:data|"

@@ -5,8 +5,9 @@ for structure first (SQLSTATE, S3 code, HTTP status), then for words
 (:mod:`ingestctl.domain.service_words` and its neighbours). Who is talking counts: storage
 and database own their trouble (a 404 from storage says nothing about the source), and
 trouble in unknown words from a known side is that side's, with low confidence. A full disk
-beats everything, a telling line beats a vague one, an error beats a warning, and among equals the last line wins. What
-nothing speaks for is ``internal`` with low confidence: never a guess.
+beats everything, a telling line beats a vague one, an error beats a warning, news and tries
+that were repeated count last, and among equals the last line wins. What nothing speaks for
+is ``internal`` with low confidence: never a guess.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ _ROWS = (
 )
 CAUSES: Mapping[str, Cause] = MappingProxyType({row.code: row for row in _ROWS})
 
-_HEAD, _TAIL = 16_000, 64_000  # characters of a long text that are read
+_HEAD, _TAIL = 16_000, 32_000  # characters of a long text that are read
 _LINE, _EVIDENCE = 1_500, 500
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -157,8 +158,10 @@ _NOISE = re.compile(
     r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame="
     r"|\(Background on|(?:DETAIL: (?!.{0,200}No space left)|(?:CONTEXT|QUERY|STATEMENT): )|Stream #\d|"
     r"Metadata:"
-    r"|\[[\w:.+-]{2,40}\] [^\s:]{1,80}: (?i:downloading|extracting|requesting|verifying|refetching|setting up|"
-    r"logging|retrieving|fetching|checking|solving|querying|decrypting|sleeping)\b(?!.{0,600}(?i:error|fail|unable))"
+    r"|\[[\w:.+-]{2,40}\] [^\s:]{1,80}: (?i:downloading|extracting|requesting|verifying|refetching|"
+    r"setting up|"
+    r"logging|retrieving|fetching|checking|solving|querying|decrypting|sleeping)\b(?!.{0,600}(?i:error|fail|"
+    r"unable))"
     r"|\[download\] (?:Destination: |[^:]{1,300} has already been downloaded|Downloading (?:item|video|"
     r"playlist) )"
     r"|\[(?:ExtractAudio|Merger|Metadata|Fixup\w{1,20}|MoveFiles)\] (?!.{0,400}\berror)"
@@ -236,7 +239,9 @@ def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
 
 def _is_news(line: str) -> bool:
     """Progress, echoes and what a program says while all is well."""
-    return bool(_NOISE.match(line)) or bool(_LEVEL.match(line) and not _TOLD.search(line))
+    return bool(_NOISE.match(line)) or bool(
+        _LEVEL.match(line) and not _TOLD.search(line) and " @ " not in line
+    )
 
 
 def _clean(line: str) -> str:

@@ -24,8 +24,10 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"file ?system (?:is )?full|out of disk space",
             r"(?:disk|drive|device|volume|partition)(?: [\"\'/]\S{1,80})? (?:is )?(?:nearly )?full\b|"
             r"SQLITE_FULL|check free disk",
-            r"\bfull osd|osds? (?:is |are )?full|pool\(s\) full|insufficient (?:free )?(?:disk )?(?:space|storage)|(?-i:errors\.DiskFull|DiskFullError)|"
-            r"cap exceeded|storage[ _]cap|storage quota|storage ?full|minimum free (?:disk|drive)",
+            r"\bfull osd|osds? (?:is |are )?full|pool\(s\) full|insufficient (?:free )?(?:disk )?(?:space|"
+            r"storage)|(?-i:errors\.DiskFull|DiskFullError)|"
+            r"cap exceeded|storage[ _]cap|storage quota|storage ?full|drive path full|minimum free (?:disk|"
+            r"drive)",
             r"sqlstate[\s:=(]{0,3}53100|bucket quota (?!check)|quota of the bucket|cap exceeded|"
             r"insufficient ?storage|ephemeral[- ](?:local )?storage",
             r"usage .{0,60}exceeds the|no (?:more )?(?:free|writable) volumes|low (?:on )?disk|"
@@ -107,7 +109,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"server closed the connection|(?<!ms: )could not connect to server|connection to server (?:at|"
             r"on)",
             r"(?:database|table) (?:table |schema )?is locked|SQLITE_(?:BUSY|LOCKED)|deadlock detected",
-            r"max client(?:s| connections) reached|could not serialize|serialization failure|too many (?:clients|connections (?:for|to))|"
+            r"max client(?:s| connections) reached|could not serialize|serialization failure|"
+            r"too many (?:clients|connections (?:for|to))|"
             r"lock (?:wait )?timeout exceeded|"
             r"remaining connection slots",
             r"sorry, too many|queuepool limit|database (?:system )?is (?:starting|shutting|in recovery|"
@@ -121,7 +124,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"another server process exited|because of crash|pool(?:timeout| timeout)|idle-in-transaction",
             r"cannot connect now|lost synchronization|out of shared memory",
             r"could not receive data from (?:server|client)|locking protocol|could not send (?:data|ssl)",
-            r"the connection is (?:lost|closed)|schema has changed|no more connections allowed",
+            r"the connection is (?:lost|closed)|postmaster has commanded|able to reconnect to the database|"
+            r"schema has changed|no more connections allowed",
             r"consuming input failed|sending query failed|connection slots|pgbouncer cannot connect",
             r"tuple concurrently|being accessed by other users|the pool '[^']{0,80}' (?:is|has) already|"
             r"idle[- ](?:session|in[- ]transaction)",
@@ -150,7 +154,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     # --- object storage -----------------------------------------------------------------------
     Sign(
         _words(
-            r"proxy url|proxyconnectionerror|proxyerror|tunneling socket|tunnel connection failed|connect to (?:the )?proxy"
+            r"proxy url|proxyconnectionerror|proxyerror|tunneling socket|tunnel connection failed|"
+            r"connect to (?:the )?proxy"
         ),
         "configuration",
         "after-fix",
@@ -186,7 +191,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"unable to locate credentials|partial credentials found",
+            r"unable to locate credentials|partial credentials found|missingcredentials|"
+            r"request without credentials",
             r"access key id you provided does not exist|signature we calculated does not match",
             r"invalidaccesskeyid|signaturedoesnotmatch",
         ),
@@ -228,11 +234,14 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"checksum .{0,90}(?:fail|mismatch|did not|does not|differ|invalid)|"
             r"does not match what was computed|storage error|service error|"
             r"backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
-            r"specified multipart upload|inaccessible host|could not connect|failed to connect|closed before we received",
-            r"\bEOF\b|pool is closed|active requests|conflicting|socket connection|unread|unwrit|total bytes expected|"
+            r"specified multipart upload|inaccessible host|could not connect|failed to connect|"
+            r"closed before we received",
+            r"\bEOF\b|pool is closed|active requests|conflicting|socket connection|unread|unwrit|"
+            r"total bytes expected|"
             r"number of bytes specified|resource requested is unread|reading from response stream|"
             r"bad gateway",
-            r"\d online, [1-9]\d* offline|(?:drive|disk)s? (?:is |are )?offline|no drives?|not enough (?:live|volume)",
+            r"\d online, [1-9]\d* offline|(?:drive|disk)s? (?:is |are )?offline|no drives?|"
+            r"not enough (?:live|volume)",
             *TRANSPORT,
         ),
         "storage_error",

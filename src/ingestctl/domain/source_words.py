@@ -73,6 +73,12 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "yes",
         guidance="The source asks for fewer requests: wait for its cool-down, lower the rate, then retry.",
     ),
+    Sign(  # before logins: "This video is private. If the owner has granted you access, please sign in"
+        _words(r"(?:video|post|account|playlist|content) is private\b.{0,120}(?:owner|grant)"),
+        "invalid_source",
+        "no",
+        where="source",
+    ),
     Sign(  # before what is gone: "Cannot find webpage. You must log in"
         _words(
             r"(?:must|need to|have to|please) (?:first )?(?:be )?(?:log|sign)(?:ged|"
@@ -200,8 +206,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"there(?:.s| is) no (?:video|media)|doesn.t (?:have|contain) (?:a |any )?(?:video|media)",
             r"(?:does not|doesn.t|do not) (?:have|contain) (?:a |any )?(?:\w+ ){0,2}(?:video|media)|"
             r"this video is unavailable",
-            r"recogni[sz]e (?:the|this|that) url|unviewable|couldn't find (?:that|this|the) \w+|不存在|删除|失效|"
-            r"不可见|下架|找不到",
+            r"recogni[sz]e (?:the|this|that) url|unviewable|couldn't find (?:that|this|the) \w+|"
+            r"不存在|删除|失效|不可见|下架|找不到",
             r"file:// (?:scheme|urls)|url scheme|not made this video available|nonexist",
             r"not archived|rights (?:have )?expired|with id \S+ exists|no video/audio found|"
             r"replay is disabled|"
@@ -223,7 +229,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"invalidurl\b",
             r"account (?:associated|has been).{0,60}terminated|is not a valid url",
             r"video (?:has been|was) (?:removed|deleted)|copyright (?:claim|grounds|infring)",
-            r"violat\w+ .{0,40}terms of service|video (?:does not|doesn.t) exist|video not found|invalid url",
+            r"violat\w+ .{0,40}terms of service|video (?:does not|doesn.t) exist|video not found|\b(?:feed|"
+            r"podcast) not found|invalid url",
             r"recogni[sz]e (?:the|this|that) url|no (?:host|scheme) supplied|unknown url type|invalidschema|"
             r"no connection adapters",
             r"(?:video|programm?e?|episode|content|clip|stream|media|rights) (?:is |are |has |have |"

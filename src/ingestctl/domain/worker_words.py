@@ -26,7 +26,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"access violation",
             r"-1073741819|0xC0000005|3221225\d{3}|invalid memory address|nil pointer dereference|"
             r"concurrent map",
-            r"backoff limit|active longer than specified deadline|deadlineexceeded.{0,20}job|node (?:is )?shut(?:ting )?down|"
+            r"backoff limit|active longer than specified deadline|deadlineexceeded.{0,20}job|"
+            r"node (?:is )?shut(?:ting )?down|"
             r"TaintManagerEviction|NodeNotReady|node is not ready|preempted|preempting|essential container|"
             r"start request repeated|state '[\w-]{1,30}' timed out|containerstatusunknown|node ?lost",
             r"worker(?:losterror| exited| was terminated|.{0,40}sent sig(?:kill|term|segv|abrt))",
@@ -68,7 +69,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         where="media",
     ),
     Sign(
-        _words(r"failed to open (?:segment|resource)"),
+        _words(r"failed to open (?:segment|resource)|when loading (?:first )?segment"),
         "download_timeout",
         "yes",
         where="media",
@@ -101,11 +102,12 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         _words(
             r"(?:ffmpeg|ffprobe|avconv|avprobe)(?:(?!exited).){0,60}(?:not found|not installed|"
             r"could not be found|no such file)",
-            r"no such file or directory: b?['\"]\S{0,80}ff(?:mpeg|probe)|cannot find ff(?:mpeg|probe)",
+            r"no such file or directory: ?b?['\"] ?\S{0,80}ff(?:mpeg|probe)|cannot find ff(?:mpeg|probe)",
             r"failed ?mount|failedattachvolume|unable to (?:attach or )?mount|unattached|waiting for volumes|"
             r"configmaps? \"|distribution was not found|distributionnotfound|requires python \d|"
             r"unsupported version of python|"
-            r"(?:aria2c|atomicparsley|mutagen|pycryptodome\w?|rtmpdump|mplayer|mpv|curl_cffi|avconv) (?:was )?not (?:found|installed)|"
+            r"(?:aria2c|atomicparsley|mutagen|pycryptodome\w?|rtmpdump|mplayer|mpv|curl_cffi|"
+            r"avconv) (?:was )?not (?:found|installed)|"
             r"no such option|cannot find module|executable .{0,20}ffmpeg|unknown (?:en|de)coder|"
             r"unrecognized option|option .{0,60} not found",
             r"requested output format .{0,60}not|unable to find a suitable output format",
@@ -131,7 +133,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"executable file not found|error while loading shared libraries|cannot open shared object|glibc",
             r"spawn \S+ ENOENT|winerror 2\b|modulenotfounderror|no module named|cannot import name|"
             r"importerror|dyld: |dll load failed",
-            r"ffmpeg not found|trying to load library|oci runtime|error response from daemon|unable to start "
+            r"ffmpeg not found|couldn.t find (?:ffmpeg|ffprobe|avconv)|trying to load library|oci runtime|"
+            r"error response from daemon|unable to start "
             r"container|no such image|failed to pull|manifest unknown|exec user process|exec: \S{1,80}: ",
         ),
         "configuration",
@@ -146,11 +149,13 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"not a (?:valid )?(?:video|media|audio|mp4|webm|riff)\b|does not look like a (?:video|media)",
             r"unexpected content.?type|is not media|looks like (?:html|an? (?:image|web))|no decodable",
             r"invalid (?:video|media) file|not an? (?:mp4|webm|media|mpeg)|text/html.{0,30}instead",
-            r"unrecognized media|header missing|(?:file|video|media) (?:is |may be |seems )?(?:corrupt|"
+            r"unrecognized media|(?<!\] )header missing|(?:file|video|media) (?:is |may be |"
+            r"seems )?(?:corrupt|"
             r"damaged)|read the first frame|not a supported (?:file|format|video)|format not recogni|"
             r"failed to (?:probe|read frame size|detect format)|\[NULL @ .{0,40}invalid data|"
             r"not detect (?:file|input) format",
-            r"not a video file|cannot determine format|unsupported media type",
+            r"not a video file|cannot determine format(?! of input stream \S{1,8} after EOF \S)|"
+            r"unsupported media type",
             r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:can ?not|"
             r"could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|"
             r"input) (?:file|stream)|is not a video\b",
@@ -162,7 +167,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"\[(?:in#\d+/)?(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|live_flv|rm|mxf|"
+            r"\[(?:in#\d+/)?(?!hls)(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|live_flv|rm|mxf|"
             r"concat) @ .{0,400}(?:error|"
             r"fail|invalid|corrupt|truncat|missing|broken|unexpected|out of|exceed|bad |wrong|unable|"
             r"mismatch|"
@@ -198,7 +203,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"while opening (?:en|de)coder|marking filters|error while decoding stream|error (?:sub|trans)mitting (?:a )?packet|audio conversion failed",
+            r"while opening (?:en|de)coder|marking filters|error while decoding stream|error (?:sub|"
+            r"trans)mitting (?:a )?packet|audio conversion failed",
             r"error (?:re)?initializing (?:filters|output stream)|too many packets buffered for output",
             r"nothing was written into output|error opening output file",
             r"could not write header|could not find tag for codec|not currently supported in container",
@@ -217,7 +223,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     # --- who is talking inside ffmpeg, where its words are not known -------------------------------
     Sign(
         _words(
-            r"\[(?:in#\d+/)?(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|flv|live_flv|ogg|wav|w64|aiff|rm|mxf|"
+            r"\[(?:in#\d+/)?(?!hls)(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|flv|live_flv|ogg|wav|w64|aiff|"
+            r"rm|mxf|"
             r"caf|dv|ivf|nut|aa|ape|tta|wv|amr|gif|image2|tty|iff|swf|vob|dash|concat) @ .{0,400}(?:error|"
             r"fail|"
             r"packet|header|mismatch|"
@@ -234,8 +241,10 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         _words(
             r"\[(?!https?\b|tcp\b|tls\b|udp\b|rt[ms]ps?\b|hls\b|dash\b|"
             r"srt\b)[\w#:/-]{2,40} @ (?:0x)?[0-9a-f.]{1,16}\] .{0,400}"
-            rf"(?:{TROUBLE}|backward|monoton|exhausted|incomplete|overread|underr|out of range|not enough|drop|"
-            r"discard|lost|no longer|too (?:many|large|small|short|long)|illegal|header|overflow|reserved|\bnot\b|"
+            rf"(?:{TROUBLE}|backward|monoton|exhausted|incomplete|overread|underr|out of range|not enough|"
+            rf"drop|"
+            r"discard|lost|no longer|too (?:many|large|small|short|long)|illegal|header|overflow|reserved|"
+            r"\bnot\b|"
             r"multiple frames|misdetect|undefined|non-existing|first_mb|concealing|left block|skip)"
         ),
         "audio_extraction_failed",
