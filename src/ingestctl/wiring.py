@@ -83,7 +83,7 @@ class Wiring:
         from ingestctl.db.engine import open_store
 
         if self.settings.embedded_database:
-            self.settings.home_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_home()
         store = open_store(self.settings.effective_database_url, timeout_s=self.settings.database_timeout_s)
         self._closers.append(store.close)
         return store
@@ -93,8 +93,20 @@ class Wiring:
         from ingestctl.db.migrate import upgrade
 
         if self.settings.embedded_database:
-            self.settings.home_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_home()
         return upgrade(self.settings.effective_database_url)
+
+    def _make_home(self) -> None:
+        from ingestctl.domain.errors import ConfigurationError
+
+        home = self.settings.home_dir
+        try:
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the home folder {str(home)!r} cannot be made: {error.strerror}",
+                hint="Set INGESTCTL_HOME (or --home) to a folder that can be written.",
+            ) from error
 
     @cached_property
     def storage(self) -> Storage:

@@ -246,11 +246,10 @@ def _cursor(mark: str) -> tuple[datetime, str]:
     try:
         place = json.loads(base64.urlsafe_b64decode(mark + "=" * (-len(mark) % 4)))
         moment, job_id = datetime.fromisoformat(place[0]), str(place[1])
-        moment = moment.astimezone(UTC) if moment.tzinfo else None
+        if moment.tzinfo is None:
+            raise ValueError("a time without its zone")
+        return moment.astimezone(UTC), job_id
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
-        moment = None
-    if moment is None:
         raise UsageError(
             f"{mark[:80]!r} is no page mark", hint="Pass the `next` of the page before, unchanged."
-        )
-    return moment, job_id
+        ) from None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
 MAX_JSON_DEPTH = 100
-"""Deeper values are cut when written; nothing this program writes comes near."""
+"""Deeper values are cut when written and left as text when read; nothing this program writes comes near."""
 
 
 def clean_text(text: str) -> str:
@@ -57,9 +57,22 @@ def lenient_loads(text: str | bytes) -> Any:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    # Whatever walks through it later must be able to: that takes several calls a level.
+    deep = text.count("[") + text.count("{") > MAX_JSON_DEPTH and _is_deep(value)
+    return text if deep else value
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH):
+        nested = [v for v in level if isinstance(v, dict | list) and v]
+        if not nested:
+            return False
+        level = [v for n in nested for v in (n.values() if isinstance(n, dict) else n)]
+    return True
 
 
 class Text(TypeDecorator[str]):
