@@ -298,11 +298,13 @@ class JobStoreMachine(RuleBasedStateMachine):
 
     # --- time
 
-    @rule(target=leases, job=jobs, owner=owners)
-    def an_owner_crashes(self, job: str, owner: str) -> Any:
+    @rule(target=leases, job=jobs, owner=owners, times=st.sampled_from([1, CRASH_BUDGET]))
+    def an_owner_crashes(self, job: str, owner: str, times: int) -> Any:
         """It claims the job and is not heard of until long after its lease; then it may wake up."""
-        got = self.claim(job, owner)
-        self.pass_time(PASS_S[1])
+        for _ in range(times):
+            got = self.claim(job, owner)
+            self.pass_time(PASS_S[1])
+            self._observe(self.sql.rows())
         return got
 
     @rule(seconds=st.sampled_from(PASS_S))
