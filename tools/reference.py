@@ -5,18 +5,20 @@ python tools/reference.py write|check
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from pydantic import ByteSize
+from pydantic import ByteSize, SecretStr
 from reference_cli import commands_page, man_page
 from reference_schemas import json_page, schema_files
 
 from ingestctl.cli.exits import ALWAYS, MEANINGS
 from ingestctl.domain.causes import CAUSES
-from ingestctl.settings import ABOUT, Settings, secret_names
+from ingestctl.settings import Settings, env_names
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "<!-- Written by `make docs` from the code; edit that instead. -->\n"
@@ -63,7 +65,7 @@ def _pages() -> dict[str, str]:
         "docs/reference/settings.md": NOTE + _settings(),
         "docs/reference/causes.md": NOTE + _causes(),
         "docs/reference/json.md": NOTE + json_page(),
-        "docs/man/ingestctl.1": man_page([(about.names[0], about.text) for about in ABOUT.values()]),
+        "docs/man/ingestctl.1": man_page([(names[0], about) for names, about, _ in _each_setting()]),
         ".env.example": _env_example(),
         **{f"docs/reference/schemas/{name}": text for name, text in schema_files().items()},
     }
@@ -137,6 +139,10 @@ def _causes() -> str:
 # --- settings
 
 
+def _each_setting() -> list[tuple[tuple[str, ...], str, FieldInfo]]:
+    return [(env_names(f), f.description or "", f) for f in Settings.model_fields.values()]
+
+
 def _settings() -> str:
     lines = [
         "# Settings",
@@ -146,7 +152,7 @@ def _settings() -> str:
         "`INGESTCTL_…` names are refused. A **secret** may also be given as `NAME_FILE`, the path of a",
         "file that holds it; it is masked wherever it could be shown.",
     ]
-    for name, about in ABOUT.items():
+    for name, field in Settings.model_fields.items():
         if name in SECTIONS:
             lines += [
                 "",
@@ -155,13 +161,13 @@ def _settings() -> str:
                 "| name | value | default | meaning |",
                 "|---|---|---|---|",
             ]
-        first, *others = about.names
+        first, *others = env_names(field)
         also = f"; also {', '.join(f'`{n}`' for n in others)}" if others else ""
-        secret = f" Secret: also `{first}_FILE`." if first in secret_names() else ""
-        value = _default(name)
+        secret = f" Secret: also `{first}_FILE`." if _is_secret(field) else ""
+        value = _default(field)
         default = f"`{value}`" if value else ""
-        meaning = _cell(f"{about.text}{secret}")
-        lines.append(f"| `{first}`{also} | {_cell(_kind(name))} | {default} | {meaning} |")
+        about = _cell(f"{field.description}{secret}")
+        lines.append(f"| `{first}`{also} | {_cell(_kind(field))} | {default} | {about} |")
     return "\n".join(lines)
 
 
@@ -169,10 +175,14 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _default(name: str) -> str:
-    value: Any = next(f.default for f in dataclasses.fields(Settings) if f.name == name)
-    if ABOUT[name].is_size:
-        return ByteSize(value).human_readable().replace(".0", "")
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr in (field.annotation, *get_args(field.annotation))
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.default
+    if isinstance(value, ByteSize):
+        return value.human_readable().replace(".0", "")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -183,20 +193,24 @@ def _default(name: str) -> str:
 _SIGNS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 
 
-def _kind(name: str) -> str:
+def _kind(field: FieldInfo) -> str:
     """What a value looks like, with its limits."""
-    about, outer = ABOUT[name], get_type_hints(Settings)[name]
+    outer = field.annotation
     inner = next((a for a in get_args(outer) if a is not type(None)), outer)
     if get_origin(outer) is Literal:
         return ", ".join(get_args(outer))
-    if "SECONDS" in about.names[0]:
+    name = env_names(field)[0]
+    if "SECONDS" in name:
         return "seconds, up to 30 days"
-    if about.is_size:
-        return "bytes (`512MiB`)"
-    words = {bool: "true or false", int: "number", float: "share", Path: "path"}
-    shown = ", ".join(f"{sign} {about.limits[key]:g}" for key, sign in _SIGNS if key in about.limits)
-    kind = "list, by comma or space" if str(outer).startswith("tuple") else words.get(inner, "text")
-    return f"{kind}, {shown}" if shown else kind
+    words = {ByteSize: "bytes (`512MiB`)", bool: "true or false", int: "number", float: "share", Path: "path"}
+    limits = [(sign, getattr(m, name)) for m in field.metadata for name, sign in _SIGNS if hasattr(m, name)]
+    shown = ", ".join(f"{sign} {limit:g}" for sign, limit in limits)
+    kind = "text"
+    if inner in words:
+        kind = words[inner]
+    elif str(outer).startswith("tuple"):
+        kind = "list, by comma or space"
+    return f"{kind}, {shown}" if shown and inner is not ByteSize else kind
 
 
 def _env_example() -> str:
@@ -204,11 +218,11 @@ def _env_example() -> str:
         "# Every setting with its default. Written by `make docs` from the code; edit that instead.",
         "# Copy to .env and uncomment what you change. (secret): NAME_FILE=/path/of/a/file works too.",
     ]
-    for name, about in ABOUT.items():
+    for name, field in Settings.model_fields.items():
         if name in SECTIONS:
             lines += ["", f"# --- {SECTIONS[name]}"]
-        secret = " (secret)" if about.names[0] in secret_names() else ""
-        lines += ["", f"# {about.text}{secret}", f"#{about.names[0]}={_default(name)}"]
+        secret = " (secret)" if _is_secret(field) else ""
+        lines += ["", f"# {field.description}{secret}", f"#{env_names(field)[0]}={_default(field)}"]
     return "\n".join(lines)
 
 

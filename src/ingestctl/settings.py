@@ -6,124 +6,59 @@ How they are read is in :mod:`ingestctl.config`.
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import (
+    AliasChoices,
+    ByteSize,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from pydantic.fields import FieldInfo
 
 GIB = 2**30
-SECONDS: dict[str, Any] = {"gt": 0, "le": 30 * 24 * 3600}
-"""The limits of every length of time."""
+Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600)]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Secret:
-    """A value that is never shown by accident."""
-
-    _value: str
-
-    def get_secret_value(self) -> str:
-        """The secret itself."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a setting is, beside its type and default: see :data:`ABOUT`."""
-
-    names: tuple[str, ...]
-    """Its environment names, the documented one first."""
-    text: str
-    limits: Mapping[str, Any]
-    """``gt``, ``ge``, ``le``: as Pydantic's ``Field`` takes them."""
-    read: Callable[[Any], Any] | None
-    """Brings a value into the form that its type takes; ValueError says what is wrong with it."""
-    is_size: bool
-    """Whether it is a number of bytes, which may be written ``512MiB``."""
-
-
-def _setting(
-    default: Any,
-    *names: str,
-    about: str,
-    read: Callable[[Any], Any] | None = None,
-    is_size: bool = False,
-    **limits: Any,
-) -> Any:
+def _setting(default: Any, *names: str, about: str, **limits: Any) -> Any:
     """One setting: its default, its environment names (the first is the documented one), its meaning."""
-    return dataclasses.field(default=default, metadata={"about": About(names, about, limits, read, is_size)})
+    return Field(default, validation_alias=AliasChoices(*names), description=about, **limits)
 
 
-def _networks(value: Any) -> Any:
-    words = value.replace(",", " ").split() if isinstance(value, str) else value
-    for word in words:
-        ipaddress.ip_network(word, strict=False)
-    return tuple(words)
+class Settings(BaseSettings):
+    """Every setting. docs/reference/settings.md and .env.example are generated from this."""
 
-
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _environment(value: Any) -> Any:
-    words = {"prod": "production", "stage": "staging"}
-    words |= dict.fromkeys(("dev", "development", "test"), "local")
-    if not isinstance(value, str):
-        return value
-    # POSIX shells use ENV too, for the path of a start-up file.
-    return "local" if "/" in value else words.get(value.lower(), value.lower())
-
-
-def _http(value: Any) -> Any:
-    if not str(value).lower().startswith(("http://", "https://")):
-        raise ValueError("it must begin with http:// or https://")
-    return value
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """Every setting. docs/reference/settings.md and .env.example are generated from this.
-
-    Types and limits are Pydantic's to check; :mod:`ingestctl.config` asks it about the values that need it.
-    """
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
     home: Path | None = _setting(
         None, "INGESTCTL_HOME", about="Where everything lies by default: $XDG_DATA_HOME/ingestctl."
     )
     env: Literal["local", "staging", "production"] = _setting(
-        "local",
-        "ENV",
-        "INGESTCTL_ENV",
-        about="Where this is. In production, changes need a reason.",
-        read=_environment,
+        "local", "ENV", "INGESTCTL_ENV", about="Where this is. In production, changes need a reason."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = _setting(
-        "INFO",
-        "LOG_LEVEL",
-        "INGESTCTL_LOG_LEVEL",
-        about="The least important lines that are logged.",
-        read=_upper,
+        "INFO", "LOG_LEVEL", "INGESTCTL_LOG_LEVEL", about="The least important lines that are logged."
     )
     log_dir: Path | None = _setting(
         None, "INGESTCTL_LOG_DIR", about="A folder for log files too; `ingestctl logs JOB` searches it."
     )
 
-    database_url: Secret | None = _setting(
+    database_url: SecretStr | None = _setting(
         None,
         "DATABASE_URL",
         "INGESTCTL_DATABASE_URL",
         about="postgresql://user:password@host/name or sqlite:///file. Default: SQLite in the home folder.",
     )
-    database_timeout_s: float = _setting(
-        10.0, "INGESTCTL_DATABASE_TIMEOUT_SECONDS", about="How long one database call may take.", **SECONDS
+    database_timeout_s: Seconds = _setting(
+        10.0, "INGESTCTL_DATABASE_TIMEOUT_SECONDS", about="How long one database call may take."
     )
 
     storage_url: str | None = _setting(
@@ -134,21 +69,20 @@ class Settings:
     s3_endpoint: str | None = _setting(
         None, "S3_ENDPOINT", "INGESTCTL_S3_ENDPOINT", about="URL of an S3-compatible server; empty for AWS."
     )
-    s3_access_key: Secret | None = _setting(
+    s3_access_key: SecretStr | None = _setting(
         None,
         "S3_ACCESS_KEY",
         "INGESTCTL_S3_ACCESS_KEY",
         about="Empty: the AWS default chain (profile, role) is asked.",
     )
-    s3_secret_key: Secret | None = _setting(
+    s3_secret_key: SecretStr | None = _setting(
         None, "S3_SECRET_KEY", "INGESTCTL_S3_SECRET_KEY", about="Goes with S3_ACCESS_KEY."
     )
     s3_region: str | None = _setting(None, "S3_REGION", "INGESTCTL_S3_REGION", about="Default: us-east-1.")
-    s3_timeout_s: float = _setting(
+    s3_timeout_s: Seconds = _setting(
         30.0,
         "INGESTCTL_S3_TIMEOUT_SECONDS",
         about="How long storage may keep silent before a request is tried again.",
-        **SECONDS,
     )
     s3_max_attempts: int = _setting(
         4, "INGESTCTL_S3_MAX_ATTEMPTS", about="Tries of one storage request.", ge=1, le=20
@@ -173,26 +107,23 @@ class Settings:
         about="Where uploads arrive.",
     )
 
-    lease_s: float = _setting(
+    lease_s: Seconds = _setting(
         60.0,
         "INGESTCTL_LEASE_SECONDS",
         about="How long a silent worker keeps its job before another may take it.",
-        **SECONDS,
     )
-    heartbeat_s: float | None = _setting(
+    heartbeat_s: Seconds | None = _setting(
         None,
         "INGESTCTL_HEARTBEAT_SECONDS",
         about="How often a worker renews its lease. Default: 10 s, or a sixth of a short lease.",
-        **SECONDS,
     )
-    stale_run_s: float = _setting(
+    stale_run_s: Seconds = _setting(
         3600.0,
         "INGESTCTL_STALE_RUN_SECONDS",
         about="Silence after which a running attempt without a lease is dead.",
-        **SECONDS,
     )
-    max_run_s: float = _setting(
-        6 * 3600.0, "INGESTCTL_MAX_RUN_SECONDS", about="How long one attempt may take.", **SECONDS
+    max_run_s: Seconds = _setting(
+        6 * 3600.0, "INGESTCTL_MAX_RUN_SECONDS", about="How long one attempt may take."
     )
     max_attempts: int = _setting(
         5,
@@ -208,38 +139,34 @@ class Settings:
         ge=1,
         le=100,
     )
-    retry_base_s: float = _setting(
-        1.0, "INGESTCTL_RETRY_BASE_SECONDS", about="Wait before the second try; doubles.", **SECONDS
+    retry_base_s: Seconds = _setting(
+        1.0, "INGESTCTL_RETRY_BASE_SECONDS", about="Wait before the second try; doubles."
     )
-    retry_max_s: float = _setting(
-        60.0,
-        "INGESTCTL_RETRY_MAX_SECONDS",
-        about="The longest wait; a longer Retry-After ends the attempt.",
-        **SECONDS,
+    retry_max_s: Seconds = _setting(
+        60.0, "INGESTCTL_RETRY_MAX_SECONDS", about="The longest wait; a longer Retry-After ends the attempt."
     )
 
-    source_allow_networks: tuple[str, ...] = _setting(
+    source_allow_networks: Annotated[tuple[str, ...], NoDecode] = _setting(
         (),
         "INGESTCTL_SOURCE_ALLOW_NETWORKS",
         about="CIDRs that sources may be in besides public addresses, e.g. 10.0.0.0/8. Default: none.",
-        read=_networks,
     )
-    max_bytes: int = _setting(
-        50 * GIB, "INGESTCTL_MAX_BYTES", about="The largest original.", is_size=True, gt=0
+    max_bytes: ByteSize = _setting(
+        ByteSize(50 * GIB), "INGESTCTL_MAX_BYTES", about="The largest original.", gt=0
     )
-    max_duration_s: float = _setting(
-        12 * 3600.0, "INGESTCTL_MAX_DURATION_SECONDS", about="The longest video.", **SECONDS
+    max_duration_s: Seconds = _setting(
+        12 * 3600.0, "INGESTCTL_MAX_DURATION_SECONDS", about="The longest video."
     )
-    download_timeout_s: float = _setting(
-        4 * 3600.0, "INGESTCTL_DOWNLOAD_TIMEOUT_SECONDS", about="How long one download may take.", **SECONDS
+    download_timeout_s: Seconds = _setting(
+        4 * 3600.0, "INGESTCTL_DOWNLOAD_TIMEOUT_SECONDS", about="How long one download may take."
     )
-    socket_timeout_s: float = _setting(
-        20.0, "INGESTCTL_SOCKET_TIMEOUT_SECONDS", about="How long a source may keep silent.", **SECONDS
+    socket_timeout_s: Seconds = _setting(
+        20.0, "INGESTCTL_SOCKET_TIMEOUT_SECONDS", about="How long a source may keep silent."
     )
     cookies_file: Path | None = _setting(
         None, "INGESTCTL_COOKIES_FILE", about="Netscape cookies for sources that ask for a login."
     )
-    proxy: Secret | None = _setting(
+    proxy: SecretStr | None = _setting(
         None, "INGESTCTL_PROXY", about="Proxy for sources. It then decides which addresses may be reached."
     )
     accept_audio_only: bool = _setting(
@@ -249,33 +176,29 @@ class Settings:
     scratch_dir: Path | None = _setting(
         None, "INGESTCTL_SCRATCH_DIR", about="Where downloads lie while a job runs. Default: scratch in home."
     )
-    min_free_bytes: int = _setting(
-        GIB // 2, "INGESTCTL_MIN_FREE_BYTES", about="Scratch space that must stay free.", is_size=True, ge=0
+    min_free_bytes: ByteSize = _setting(
+        ByteSize(GIB // 2), "INGESTCTL_MIN_FREE_BYTES", about="Scratch space that must stay free.", ge=0
     )
     ffmpeg: Path | None = _setting(
         None,
         "INGESTCTL_FFMPEG",
         about="The ffmpeg program or its folder. Default: PATH, then the bundled one.",
     )
-    cool_down_s: float = _setting(
+    cool_down_s: Seconds = _setting(
         900.0,
         "INGESTCTL_COOL_DOWN_SECONDS",
         about="How long `retry` leaves a source alone that has just asked for fewer requests.",
-        **SECONDS,
     )
     api_url: str | None = _setting(
-        None,
-        "INGESTCTL_API_URL",
-        about="The platform's API, for `retry --via api`: https://host[/prefix].",
-        read=_http,
+        None, "INGESTCTL_API_URL", about="The platform's API, for `retry --via api`: https://host[/prefix]."
     )
-    api_key: Secret | None = _setting(
+    api_key: SecretStr | None = _setting(
         None, "INGESTCTL_API_KEY", about="Sent to the API as `Authorization: Bearer …`."
     )
-    api_timeout_s: float = _setting(
-        15.0, "INGESTCTL_API_TIMEOUT_SECONDS", about="How long one request to the API may take.", **SECONDS
+    api_timeout_s: Seconds = _setting(
+        15.0, "INGESTCTL_API_TIMEOUT_SECONDS", about="How long one request to the API may take."
     )
-    notify_urls: Secret | None = _setting(
+    notify_urls: SecretStr | None = _setting(
         None,
         "INGESTCTL_NOTIFY_URLS",
         about="Where `escalate --notify` writes: apprise URLs, separated by white space.",
@@ -306,12 +229,68 @@ class Settings:
         False, "INGESTCTL_HAND_OFF", about="Queue a transcription job when the audio is stored."
     )
 
-    def __post_init__(self) -> None:
+    @field_validator("source_allow_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        words = value.replace(",", " ").split() if isinstance(value, str) else value
+        for word in words if isinstance(words, list | tuple) else ():
+            ipaddress.ip_network(word, strict=False)
+        return tuple(words) if isinstance(words, list | tuple) else words
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object, info: Any) -> object:
+        # `S3_ENDPOINT=` in an env file or a compose file means "not set".
+        if value == "" and info.field_name:
+            return cls.model_fields[info.field_name].get_default()
+        return value
+
+    @field_validator("env", mode="before")
+    @classmethod
+    def _environment(cls, value: object) -> object:
+        words = {
+            "prod": "production",
+            "stage": "staging",
+            "dev": "local",
+            "development": "local",
+            "test": "local",
+        }
+        if isinstance(value, str):
+            # POSIX shells use ENV too, for the path of a start-up file.
+            return "local" if "/" in value else words.get(value.lower(), value.lower())
+        return value
+
+    @model_validator(mode="after")
+    def _heartbeat_fits_lease(self) -> Settings:
         if self.heartbeat_s is not None and self.heartbeat_s * 2 > self.lease_s:
             raise ValueError(
                 f"INGESTCTL_HEARTBEAT_SECONDS={self.heartbeat_s:g} must be at most half of "
                 f"INGESTCTL_LEASE_SECONDS={self.lease_s:g}"
             )
+        return self
+
+    @field_validator("api_url", "s3_endpoint")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.lower().startswith(("http://", "https://")):
+            raise ValueError("it must begin with http:// or https://")
+        if value is not None and not urlsplit(value).hostname:  # or a ValueError of its own
+            raise ValueError("it names no host")
+        return value
+
+    @field_validator("home", "log_dir", "cookies_file", "scratch_dir", "ffmpeg")
+    @classmethod
+    def _can_be(cls, value: Path | None) -> Path | None:
+        if value is not None and any(
+            len(part.encode("utf-8", "surrogateescape")) > 255 for part in value.parts
+        ):
+            raise ValueError("a name in it is longer than 255 bytes")
+        return value
 
     @property
     def effective_heartbeat_s(self) -> float:
@@ -352,34 +331,33 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for redaction."""
         found: list[str] = []
-        for name in ABOUT:
-            value = getattr(self, name)
-            if isinstance(value, Secret):
+        for _, value in self:
+            if isinstance(value, SecretStr):
                 secret = value.get_secret_value()
                 # Of a URL only the password is secret; messages may hold it encoded or not.
-                word = _password(secret) if "://" in secret else secret
-                found += [word, unquote(word)]
+                words = _passwords(secret) if "://" in secret else [secret]
+                found += [form for word in words for form in (word, unquote(word))]
         # Of a notification's URL everything may be secret but the scheme.
         notify = self.notify_urls.get_secret_value().split() if self.notify_urls else []
         found += [url.partition("://")[2] for url in notify]
         return tuple(dict.fromkeys(word for word in found if word))
 
 
-ABOUT: Mapping[str, About] = {f.name: f.metadata["about"] for f in dataclasses.fields(Settings)}
-"""Each setting by its name in :class:`Settings`, in the order of the reference."""
-
-
-def all_names() -> set[str]:
-    """Every environment name of every setting."""
-    return {name for about in ABOUT.values() for name in about.names}
+def env_names(field: FieldInfo) -> tuple[str, ...]:
+    """The environment names of one setting, the documented one first."""
+    alias = field.validation_alias
+    return tuple(str(c) for c in alias.choices) if isinstance(alias, AliasChoices) else ()
 
 
 def secret_names() -> tuple[str, ...]:
     """Environment names whose values are secrets."""
-    secret = (f.name for f in dataclasses.fields(Settings) if "Secret" in str(f.type))
-    return tuple(name for field in secret for name in ABOUT[field].names)
+    return tuple(
+        n for f in Settings.model_fields.values() if "SecretStr" in str(f.annotation) for n in env_names(f)
+    )
 
 
-def _password(url: str) -> str:
-    netloc = url.partition("://")[2].partition("/")[0]
-    return netloc.rpartition("@")[0].partition(":")[2]
+def _passwords(url: str) -> list[str]:
+    """What stands between user and host, also where a bare "/" in it makes the URL a malformed one."""
+    rest = url.partition("://")[2]
+    places = (rest.partition("/")[0], rest.partition("?")[0], rest)
+    return [place.rpartition("@")[0].partition(":")[2] for place in places]

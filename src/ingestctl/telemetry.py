@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING, Any
 
+from ingestctl.domain.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,7 +43,7 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps({k: self._redact.data(v) for k, v in entry.items()}, default=str)
+        return json.dumps(self._redact.data(entry), default=str)
 
 
 def configure(level: str, redact: Redactor, *, log_dir: Path | None, to_stderr: bool) -> logging.Logger:
@@ -52,7 +54,13 @@ def configure(level: str, redact: Redactor, *, log_dir: Path | None, to_stderr: 
     logger.setLevel(level)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if to_stderr else []
     if log_dir is not None:
-        log_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            log_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"INGESTCTL_LOG_DIR={str(log_dir)!r} cannot be made: {error.strerror}",
+                hint="Set it to a folder that can be written.",
+            ) from error
         handlers.append(WatchedFileHandler(log_dir / LOG_FILE, encoding="utf-8", delay=True))
     for handler in handlers or [logging.NullHandler()]:
         handler.setFormatter(_JsonLines(redact))

@@ -115,8 +115,18 @@ class Wiring:
         return upgrade(self.settings.effective_database_url)
 
     def _make_home(self) -> None:
-        if self.settings.embedded_database:
-            self.settings.home_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        from ingestctl.domain.errors import ConfigurationError
+
+        if not self.settings.embedded_database:
+            return
+        home = self.settings.home_dir
+        try:
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the home folder {str(home)!r} cannot be made: {error.strerror}",
+                hint="Set INGESTCTL_HOME (or --home) to a folder that can be written.",
+            ) from error
 
     @cached_property
     def storage(self) -> Storage:

@@ -17,7 +17,7 @@ from ingestctl.cli.exits import MEANINGS
 from ingestctl.cli.main import app
 from ingestctl.config import load
 from ingestctl.domain.causes import CAUSES
-from ingestctl.settings import ABOUT, all_names, secret_names
+from ingestctl.settings import Settings, env_names, secret_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +61,10 @@ def test_every_name_in_env_example_is_a_setting_and_every_default_is_accepted(
 ) -> None:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     lines = re.findall(r"^#([A-Z_0-9]+=.*)$", text, re.MULTILINE)
-    assert [line.partition("=")[0] for line in lines] == [about.names[0] for about in ABOUT.values()]
-    for name in all_names():
+    assert [line.partition("=")[0] for line in lines] == [
+        env_names(field)[0] for field in Settings.model_fields.values()
+    ]
+    for name in {n for f in Settings.model_fields.values() for n in env_names(f)}:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     plain = load()
@@ -165,7 +167,7 @@ def calls(text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_that_is_named_exists(name: str) -> None:
-    known = all_names()
+    known = {n for f in Settings.model_fields.values() for n in env_names(f)}
     known |= {f"{n}_FILE" for n in secret_names()}
     for word in re.findall(r"\bINGESTCTL_[A-Z][A-Z_]*\b", (ROOT / name).read_text(encoding="utf-8")):
         assert word in known, f"{name} names {word}"

@@ -33,7 +33,9 @@ class Silent:
 
 @pytest.fixture
 def wiring(tmp_path: Path) -> Iterator[Wiring]:
-    settings = Settings(home=tmp_path, source_allow_networks=("127.0.0.1/32",), retry_attempts=1)
+    settings = Settings(
+        INGESTCTL_HOME=tmp_path, INGESTCTL_SOURCE_ALLOW_NETWORKS="127.0.0.1/32", INGESTCTL_RETRY_ATTEMPTS=1
+    )
     wiring = Wiring(settings)
     yield wiring
     wiring.close()

@@ -6,14 +6,14 @@ import pytest
 
 from ingestctl import config
 from ingestctl.domain.errors import ConfigurationError
-from ingestctl.settings import all_names
+from ingestctl.settings import Settings, env_names
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import os
 
-    known = all_names()
+    known = {n for f in Settings.model_fields.values() for n in env_names(f)}
     for name in list(os.environ):
         if name in known or name.startswith("INGESTCTL_"):
             monkeypatch.delenv(name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestctl import config
-from ingestctl.settings import ABOUT
+from ingestctl.settings import Settings, env_names
 from ingestctl.wiring import Wiring
 from tests.wrecks.hands import FolderHands, S3Hands
 from tests.wrecks.yard import Media, Yard
@@ -61,7 +61,7 @@ def yard(
 
 def environment(terms: dict[str, Any]) -> dict[str, str]:
     """The same settings, for the program as a process of its own."""
-    named = {ABOUT[name].names[0]: value for name, value in terms.items()}
+    named = {env_names(Settings.model_fields[name])[0]: value for name, value in terms.items()}
     words = {k: ",".join(v) if isinstance(v, tuple) else str(v) for k, v in named.items()}
     return {"PATH": os.environ["PATH"], "HOME": str(terms["home"]), **words}
 

@@ -51,7 +51,7 @@ def postgresql_parameters(url: str) -> dict[str, Any]:
     try:
         parameters = dict(conninfo_to_dict(f"postgresql://{rest}"))
         ports = str(parameters.get("port") or "").split(",")
-    except psycopg.Error:  # its text may quote a piece of the password
+    except (psycopg.Error, UnicodeError):  # its text may quote a piece of the password
         ports = ["?"]
     # libpq looks at ports only when it connects; a password with a bare "/" ends up as one.
     if any(port and not (port.isdecimal() and 0 < int(port) < 65536) for port in ports):

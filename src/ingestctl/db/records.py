@@ -40,14 +40,31 @@ def clean_text(text: str) -> str:
     return "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in text)
 
 
+MAX_JSON_DEPTH = 100
+"""Deeper values are cut when written and left as text when read; nothing this program writes comes near."""
+
+
 def lenient_loads(text: str | bytes) -> Any:
     """Parse JSON; what cannot be parsed (not JSON, nested too deeply, a huge number) is returned as text."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    # Whatever walks through it later must be able to: that takes several calls a level.
+    deep = text.count("[") + text.count("{") > MAX_JSON_DEPTH and _is_deep(value)
+    return text if deep else value
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH):
+        nested = [v for v in level if isinstance(v, dict | list) and v]
+        if not nested:
+            return False
+        level = [v for n in nested for v in (n.values() if isinstance(n, dict) else n)]
+    return True
 
 
 def utc(value: Any) -> datetime | None:

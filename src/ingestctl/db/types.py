@@ -17,15 +17,12 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 
-from ingestctl.db.records import clean_text, lenient_loads, utc
+from ingestctl.db.records import MAX_JSON_DEPTH, clean_text, lenient_loads, utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.engine import Dialect
-
-MAX_JSON_DEPTH = 100
-"""Deeper values are cut when written; nothing this program writes comes near."""
 
 
 def clean_json(value: object, depth: int = 0) -> Any:

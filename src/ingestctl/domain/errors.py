@@ -113,6 +113,7 @@ class Conflict(IngestError):
     code = "conflict"
     exit_code = Exit.CONFLICT
     default_retryable: ClassVar[Retryable] = "after-fix"
+    default_hint = "Look at it with `ingestctl inspect JOB`, then decide."
 
 
 class InTheWay(Conflict):

@@ -18,7 +18,10 @@ def open_storage(url: str, *, s3: S3Options) -> Storage:
 
     Raises ConfigurationError naming the value.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a stray "[" is read as an IPv6 address
+        raise _bad(url, "use file:///absolute/folder, or s3:// with the S3_* settings") from None
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         from ingestctl.storage.local import LocalStorage
 

@@ -52,18 +52,17 @@ def _wiring(call: Call) -> Wiring:
     """Services of the demo's own, whatever the settings say: it must never touch a real platform."""
     from ingestctl.wiring import Wiring
 
-    settings = replace(
-        call.settings,
-        home=call.settings.home_dir / "demo",
-        database_url=None,
-        storage_url=None,
-        s3_endpoint=None,
-        s3_access_key=None,
-        scratch_dir=None,
-        source_allow_networks=("127.0.0.1/32",),
-        min_free_bytes=0,
-    )
-    wiring = Wiring(settings)
+    update = {
+        "home": call.settings.home_dir / "demo",
+        "database_url": None,
+        "storage_url": None,
+        "s3_endpoint": None,
+        "s3_access_key": None,
+        "scratch_dir": None,
+        "source_allow_networks": ("127.0.0.1/32",),
+        "min_free_bytes": 0,
+    }
+    wiring = Wiring(call.settings.model_copy(update=update))
     call.closers.append(wiring.close)
     return wiring
 

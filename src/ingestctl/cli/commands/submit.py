@@ -46,6 +46,10 @@ def _inputs(sources: list[str]) -> Iterator[str]:
         if source != "-":
             yield source
             continue
+        # A file's name may hold any byte, and one odd line must not hide the others.
+        reconfigure = getattr(sys.stdin, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="surrogateescape")
         for line in sys.stdin:
             text = line.strip()
             if text and not text.startswith("#"):
