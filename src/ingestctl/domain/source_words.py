@@ -66,7 +66,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"too (?:many|frequent) (?:request|access|attempt)",
             r"(?:play|api|request|download|daily|usage) limit|(?<!experience )throttl|(?:rate|request|quota|"
             r"bandwidth) limit (?:exceeded|reached)|limit (?:was |has been )?reached",
-            r"requests? too (?:fast|frequent|often)|slow ?down|temporarily blocked due to|bandwidth limit",
+            r"requests? too (?:fast|frequent|often)|temporarily blocked due to|bandwidth limit",
+            r"(?:please |: |[45]\d\d )slow ?down|slow ?down[.!]?\s*$",
             r"exceeded the (?:rate|limit)|please wait (?:a (?:few|while)|and try)",
         ),
         "rate_limited",

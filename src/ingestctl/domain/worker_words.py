@@ -34,7 +34,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"worker timeout",
             r"(?:exit|return)(?:ed)?(?: with)?(?: non-zero)?(?: (?:exit|return))?[ _-]?(?:code|"
             r"status)?[\" :=(]{0,4}(?:-9|-11|-6|"
-            r"13[479]|143|247)\b",
+            r"13[479]|143|247)\b(?! [a-z]{2,20}s\b)",
             r"signal[ :=]{1,3}(?:9|6|11|15|kill(?:ed)?)\b|\bSIG(?:KILL|SEGV|ABRT|BUS|ILL)\b",
             r"died with <signals",
             r"killed process \d|killed by signal|terminated by signal|received signal|segmentation fault|"
@@ -53,7 +53,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
             r"can't start new thread|malloc failed|(?:exit|return)(?:ed)?[ _-]?(?:code|"
-            r"status)?.{0,40}\b(?:137|139)\b|bad_alloc|terminated unexpectedly|taskrun.{0,40}killed",
+            r"status)?.{0,40}\b(?:137|139)\b(?! [a-z]{2,20}s\b)|bad_alloc|terminated unexpectedly|taskrun.{0,40}killed",
             r"process .{0,60}crashed|worker (?:has )?(?:died|crash)",
         ),
         "worker_crashed",
