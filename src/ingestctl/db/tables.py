@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table,
 
 from ingestctl.db.types import Json, Text, Timestamp
 
-HEAD = "0008"
+HEAD = "0009"
 """The Alembic revision this program needs. Kept here so that checking it does not import Alembic."""
 
 VERSION_TABLE = "ingestctl_alembic_version"
@@ -164,6 +164,7 @@ INDEXES = (
     "ix_ingest_artifacts_due",
     "ix_ingest_artifacts_sha256",
     "ix_ingest_videos_object",
+    "ix_ingest_videos_pointer",
     "ix_ingest_incidents_opened",
     "ix_ingest_incidents_held",
     "ix_ingest_incidents_job",
