@@ -116,6 +116,7 @@ class Facts:
         table = ingest_incidents
         when = (table.c.opened_at >= since, table.c.opened_at < until)
         question = sa.select(table.c.job_id, table.c.details).where(*when, table.c.kind == "cleanup")
+        question = question.order_by(table.c.opened_at, table.c.id)
         found: dict[ObjectRef, str] = {}
         for row in self._db.read(lambda c: c.execute(question).mappings().all()):
             for ref in _condemned(row["details"]):
