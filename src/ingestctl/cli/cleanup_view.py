@@ -145,8 +145,7 @@ def _blocks(result: CleanupResult, remarks: tuple[str, ...], reset: bool) -> lis
 
 def _said(cleaned: Cleaned) -> list[str]:
     if cleaned.before:
-        undone = any(i.action == "restore" for i in cleaned.plan.items) or not cleaned.plan.items
-        how = "put back" if undone else "applied"
+        how = "applied" if cleaned.plan.items else "put back"
         return [f"unchanged: {how} before (incident {cleaned.incident})"]
     lines = [f"incident {cleaned.incident}"] if cleaned.incident else []
     return [*lines, f"the job is {cleaned.status}"] if cleaned.status else lines
