@@ -20,6 +20,7 @@ from ingestctl.domain.verification import Level
 from ingestctl.ops.find import JobQuery, moment
 
 if TYPE_CHECKING:
+    from ingestctl.domain.plan import Plan
     from ingestctl.domain.stop import Stop
     from ingestctl.ops.cleaning import Prepared
     from ingestctl.ops.planning import Terms
@@ -228,13 +229,19 @@ def _clean(call: Call, asked: _Asked, stop: Stop) -> Result:
         preview = bool(asked.dry_run or asked.plan_out)
         stale = tuple(cleaner.refused(prepared.fresh)) if asked.plan_in else ()
         result = cleaning.CleanupResult(prepared.shown, stale, dry_run=preview)
-        over = cleaning.over_cap(prepared.shown, asked.max_delete)
-        warnings = [f"{over}: without --dry-run it is refused"] if over else []
-        return replace(cleanup_result(result, _begun(prepared)), warnings=warnings)
+        return _previewed(cleanup_result(result, _begun(prepared)), prepared.shown, asked)
     cleaning.check_cap(prepared.shown, asked.max_delete)
     cleaning.check_reason(call.settings.env, asked.reason)
     _confirm(call, asked, prepared)
     return cleanup_result(cleaning.carry_out(cleaner, prepared, reason=asked.reason or ""), _begun(prepared))
+
+
+def _previewed(result: Result, plan: Plan, asked: _Asked) -> Result:
+    """A preview warns of what would be refused."""
+    from ingestctl.ops.cleaning import over_cap
+
+    over = over_cap(plan, asked.max_delete)
+    return replace(result, warnings=[f"{over}: without --dry-run it is refused"] if over else [])
 
 
 def _terms(asked: _Asked) -> Terms:
@@ -278,7 +285,8 @@ def _expire(call: Call, asked: _Asked, age: str, stop: Stop) -> Result:
     buckets = {call.wiring.buckets.video, call.wiring.buckets.audio, *call.wiring.store.artifact_buckets()}
     plan = quarantine.expire_plan(now - before, buckets)
     if asked.dry_run or not plan.items:
-        return cleanup_result(cleaning.CleanupResult(plan, dry_run=asked.dry_run))
+        result = cleaning.CleanupResult(plan, dry_run=asked.dry_run)
+        return _previewed(cleanup_result(result), plan, asked)
     cleaning.check_cap(plan, asked.max_delete)
     cleaning.check_reason(call.settings.env, asked.reason)
     what = f"deleting {len(plan.items)} object(s) from quarantine for good"
