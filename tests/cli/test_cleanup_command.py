@@ -29,11 +29,20 @@ class Desk:
     folder: Path
 
     def type(self, *words: str, env: str = "local") -> tuple[int, dict[str, Any]]:
-        command = [sys.executable, "-m", "ingestctl", *words, "--output", "json"]
+        done = self._run(*words, "--output", "json", env=env)
+        return done.returncode, json.loads(done.stdout)
+
+    def say(self, *words: str) -> str:
+        """Everything a person is told."""
+        done = self._run(*words, "--output", "table", env="local")
+        return done.stdout + done.stderr
+
+    def _run(self, *words: str, env: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ingestctl", *words]
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("INGESTCTL_", "S3_", "DATABASE_"))}
         home = {"INGESTCTL_HOME": str(self.folder), "DATABASE_URL": self.site.place.world.url, "ENV": env}
         store = {"INGESTCTL_STORAGE_URL": (self.folder / "objects").as_uri()}
-        done = subprocess.run(
+        return subprocess.run(
             command,
             env={**clean, **home, **store},
             capture_output=True,
@@ -41,7 +50,6 @@ class Desk:
             stdin=subprocess.DEVNULL,
             check=False,
         )
-        return done.returncode, json.loads(done.stdout)
 
 
 @pytest.fixture
@@ -94,6 +102,69 @@ def test_a_plan_is_reviewed_applied_and_undone(desk: Desk) -> None:
     code, answer = desk.type("cleanup", "--apply", str(file), "--confirm", job)
     assert code == 0
     assert desk.site.objects().get(key(desk.job, "audio.wav")) is None
+    told = desk.say("cleanup", "--apply", str(file), "--confirm", job)
+    assert f"unchanged: applied before (incident {answer['data']['incident']})" in told
+    assert "quarantine" not in told, "the old plan's actions are not this command's"
     code, undone = desk.type("cleanup", "--undo", answer["data"]["incident"][:8])
     assert (code, undone["data"]["applied"][0]["outcome"]) == (0, "restored")
+    assert desk.site.status(desk.job) == "succeeded"
+    code, again = desk.type("cleanup", "--undo", answer["data"]["incident"])
+    assert (code, again["data"]["unchanged"], again["data"]["applied"]) == (0, True, [])
+    told = desk.say("cleanup", "--undo", answer["data"]["incident"])
+    assert f"unchanged: put back before (incident {answer['data']['incident']})" in told
     assert desk.site.objects() == {key(desk.job, "source.mp4"): VIDEO, key(desk.job, "audio.wav"): BROKEN}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--apply", "plan.json", "--purge"),
+        ("--apply", "plan.json", "--no-reset"),
+        ("--apply", "plan.json", "--level", "decode"),
+        ("--apply", "plan.json", "--include-valid"),
+        ("--apply", "plan.json", "--limit", "5"),
+        ("--apply", "plan.json", "--status", "failed"),
+        ("--apply", "plan.json", "--plan-out", "other.json"),
+        ("--undo", "i", "--purge"),
+        ("--expire", "2999-01-01"),
+    ],
+)
+def test_what_would_be_ignored_is_a_usage_error(desk: Desk, words: tuple[str, ...]) -> None:
+    assert desk.type("cleanup", *words)[0] == 2
+
+
+def test_a_dry_run_ends_as_the_real_run_would(desk: Desk) -> None:
+    """Stale: 14; over the cap: a warning; refused: 14 or 20, and never "nothing to clean up"."""
+    job, file, site = desk.job, desk.folder / "plan.json", desk.site
+    code, answer = desk.type("cleanup", job.id, "--dry-run", "--max-delete", "0")
+    assert (code, "--max-delete is 0" in answer["warnings"][0]) == (0, True)
+    desk.type("cleanup", job.id, "--plan-out", str(file))
+    assert desk.type("cleanup", "--apply", str(file), "--dry-run")[0] == 0
+    ref = site.place.refs(job)[1]
+    site.place.remove(ref)
+    site.place.put(ref, b"somebody's", "audio/wav", **{"ingest-video": "v-unheard-of"})
+    before = site.objects()
+    code, answer = desk.type("cleanup", "--apply", str(file), "--dry-run")
+    assert (code, "stale" in answer["errors"][0]["message"]) == (14, True)
+    code, answer = desk.type("cleanup", job.id, "--dry-run")
+    assert (code, answer["errors"][0]["code"]) == (14, "conflict")
+    assert "nothing to clean up" not in desk.say("cleanup", job.id, "--dry-run")
+    folder = desk.folder / "objects" / ref.bucket
+    folder.rename(folder.with_name("away"))
+    code, answer = desk.type("cleanup", job.id, "--dry-run")
+    assert (code, answer["errors"][0]["code"]) == (20, "storage_unavailable")
+    assert "nothing to clean up" not in desk.say("cleanup", job.id, "--dry-run")
+    folder.with_name("away").rename(folder)
+    assert site.objects() == before
+
+
+def test_a_takedown_is_not_fetched_again_unless_asked_for(desk: Desk) -> None:
+    job = desk.site.ingested()
+    words = ("cleanup", job.id, "--include-valid")
+    assert "puts no job back in the queue" in desk.say(*words, "--dry-run")
+    code, answer = desk.type(*words, "--confirm", job.id)
+    assert (code, answer["data"]["reset"], desk.site.status(job)) == (0, False, "succeeded")
+    assert key(job, "source.mp4") not in desk.site.objects()
+    assert desk.type("cleanup", "--undo", answer["data"]["incident"])[0] == 0
+    code, answer = desk.type(*words, "--reset", "--confirm", job.id)
+    assert (code, answer["data"]["reset"], desk.site.status(job)) == (0, True, "queued")

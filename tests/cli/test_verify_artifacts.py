@@ -92,11 +92,17 @@ def test_what_is_bad_and_what_could_not_be_checked(demo: Shell, job: dict[str, A
     done = demo("verify-artifacts", "--all", "--quiet")
     assert done.returncode == 11
     assert key in done.stdout
+    assert f"next:\n  ingestctl verify-artifacts {job['job_id']}" in done.stderr
     assert f"ingestctl cleanup {job['job_id']} --dry-run" in demo("verify-artifacts", job["job_id"]).stderr
     folder = demo.home / "objects" / "audio-tracks"
     folder.rename(folder.with_name("away"))
     code, envelope = demo.json("verify-artifacts", job["job_id"])
     assert (code, envelope["data"]["findings"][1]["verdict"]) == (20, "unknown")
+    told = demo("verify-artifacts", job["job_id"]).stderr
+    assert "next:\n  ingestctl doctor" in told
+    assert "decode" not in told
+    done = demo("verify-artifacts", "--all")
+    assert (done.returncode, "bucket" in done.stderr) == (20, True)
     folder.mkdir()
     done = demo("verify-artifacts", "--all", "--quiet")
     assert (done.returncode, done.stdout) == (20, "")
@@ -113,7 +119,7 @@ def test_what_is_bad_and_what_could_not_be_checked(demo: Shell, job: dict[str, A
         ([], 2, "say what to verify"),
         (["nobody"], 10, "no job"),
         (["--sample", "0%"], 2, "--sample"),
-        (["--all", "x"], 2, "say what to verify"),
+        (["--all", "x"], 2, "not both"),
         (["--level", "deep", "--all"], 2, "deep"),
         (["--older-than", "soon"], 2, "--older-than"),
         (["--status", "dead"], 2, "dead"),

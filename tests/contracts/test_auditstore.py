@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,7 @@ from ingestctl.domain.artifact import ObjectRef, Verdict
 from ingestctl.domain.source import Source, SourceKind, source_of_url
 from ingestctl.domain.verification import Level
 from tests.contracts.jobstore_world import World
+from tests.contracts.test_factstore import with_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,9 +153,61 @@ def test_video_rows_are_found_by_the_object_they_point_to(world: World) -> None:
     world.submit("a")
     world.sql("UPDATE videos SET storage_bucket = 'b', storage_key = 'k' WHERE id = 'v-a'")
     ref = ObjectRef("b", "k")
-    found = world.store.videos_of_keys([ref, ObjectRef("other", "k")])
-    assert {r: v.id for r, v in found.items()} == {ref: "v-a"}
+    assert world.store.videos_of_keys([ref, ObjectRef("other", "k")]) == {ref: ["v-a"]}
     assert not world.store.videos_of_keys([])
+
+
+def points(world: World, job_id: str, value: str) -> None:
+    """Let a new video's storage_ref hold this JSON."""
+    world.submit(job_id)
+    cast = ":p" if world.url.startswith("sqlite") else "CAST(:p AS JSONB)"
+    world.sql(f"UPDATE videos SET storage_ref = {cast} WHERE id = :id", p=value, id=f"v-{job_id}")
+
+
+def test_every_video_that_points_to_an_object_is_told_by_either_pointer(world: World) -> None:
+    points(world, "c", '{"bucket": "b", "key": "k", "provider": "s3"}')
+    points(world, "d", '{"bucket": "b", "key": "other"}')
+    for name in ("b", "a", "d"):
+        if name != "d":
+            world.submit(name)
+        world.sql("UPDATE videos SET storage_bucket = 'b', storage_key = 'k' WHERE id = :v", v=f"v-{name}")
+    found = world.store.videos_of_keys([ObjectRef("b", "k"), ObjectRef("b", "other"), ObjectRef("k", "b")])
+    assert found == {ObjectRef("b", "k"): ["v-a", "v-b", "v-c", "v-d"], ObjectRef("b", "other"): ["v-d"]}
+
+
+def test_what_others_wrote_in_storage_ref_is_never_an_error(world: World) -> None:
+    odd = ["null", "[]", "[1]", '"b"', "5", "{}", '{"key": "k"}', '{"bucket": "b", "key": null}']
+    odd += [
+        '{"bucket": 1, "key": {"k": "k"}}',
+        '{"bucket": ["b"], "key": ["k"]}',
+        '{"bucket": "b", "key": 7}',
+    ]
+    odd += ['{"bucket": "b", "key": "' + "k" * 9000 + '"}']
+    for number, value in enumerate(odd):
+        points(world, f"odd{number}", value)
+    if world.url.startswith("sqlite"):
+        points(world, "torn", '{"bucket": "b", "key": "k"')
+        points(world, "deep", "[" * 5000)
+    points(world, "good", '{"bucket": "b", "key": "k"}')
+    assert world.store.videos_of_keys([ObjectRef("b", "k")]) == {ObjectRef("b", "k"): ["v-good"]}
+
+
+def test_pointers_are_served_by_an_index(world: World) -> None:
+    asked: list[Any] = []
+    store: Any = world.store
+    all_of, store._all = store._all, lambda question: asked.append(question) or []
+    store.videos_of_keys([ObjectRef("b", f"k{n}") for n in range(3)])
+    store._all = all_of
+    literal = {"literal_binds": True}
+    for question, index in zip(asked, ("ix_ingest_videos_object", "ix_ingest_videos_pointer"), strict=True):
+        sql = str(question.compile(store._db._engine, compile_kwargs=literal))
+        if world.url.startswith("sqlite"):
+            plan = world.sql("EXPLAIN QUERY PLAN " + sql)
+        else:
+            indexed = World(with_option(world.url, "enable_seqscan%3Doff"))
+            plan = indexed.sql("EXPLAIN " + sql)
+            indexed.close()
+        assert index in str(plan)
 
 
 def test_json_null_is_no_metadata(world: World) -> None:

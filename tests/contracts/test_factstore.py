@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ingestctl.db.base import RunError
+from ingestctl.db.operator import Incident
 from ingestctl.domain.errors import IngestError
 from tests.contracts.jobstore_world import World, new_job
 
@@ -100,6 +102,37 @@ def test_a_failure_of_this_program_is_seen_as_it_was_diagnosed(world: World) -> 
     now = world.store.now()
     [fact] = facts(world, now - timedelta(hours=1), now + timedelta(hours=1))
     assert (fact.cause, fact.owner) == ("storage_error", "me")
+
+
+def test_what_a_cleanup_found_bad_counts_after_its_rows_are_forgotten(world: World) -> None:
+    def row(name: str, verdict: str) -> None:
+        world.sql(
+            "INSERT INTO ingest_artifacts (bucket, key, kind, video_id, job_id, run_id, state, verified_at,"
+            " verdict) VALUES ('b', :k, 'video', 'v', 'row', 'r', 'stored', :at, :v)",
+            k=name, at=stamp(world, T0), v=verdict,
+        )  # fmt: skip
+
+    def item(name: str, verdict: str, etag: str | None = "e") -> dict[str, Any]:
+        return {"ref": {"bucket": "b", "key": name}, "verdict": verdict, "etag": etag}
+
+    row("still-bad", "corrupt")
+    row("whole-again", "intact")
+    plan = [item("still-bad", "corrupt"), item("whole-again", "corrupt"), item("forgotten", "partial")]
+    plan += [item("fine", "intact"), item("upload", "partial", None), {"ref": None, "verdict": "corrupt"}]
+    odd: list[Any] = [{"plan": {"items": plan}}, {"plan": {"items": plan[2:]}}, {}, {"plan": []}]
+    store: Any = world.store
+    for number, details in enumerate(odd):
+        incident = Incident(f"c{number}", "cleanup", "open", "SEV-4", "t", "r", "op", T0, details=details)
+        store.open_incident(replace(incident, job_id=f"cleaned{number}"))
+    store.open_incident(Incident("other", "drill", "open", "SEV-4", "t", "r", "op", T0, details=odd[0]))
+    world.sql("UPDATE ingest_incidents SET opened_at = :at", at=stamp(world, T0))
+    day = timedelta(days=1)
+    assert store.bad_checks_between(T0, T0 + day) == (3, 3, ["cleaned0", "row"])
+    assert store.bad_checks_between(T0 - day, T0) == (0, 0, [])
+
+
+def stamp(world: World, at: datetime) -> Any:
+    return at if "postgresql" in world.url else at.strftime("%Y-%m-%d %H:%M:%S.000")
 
 
 def test_bad_checks_are_counted_in_their_window(world: World) -> None:

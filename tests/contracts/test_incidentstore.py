@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ingestctl.db.base import RunError
 from ingestctl.db.operator import Incident
 from ingestctl.domain.artifact import Artifact, ArtifactState, Kind, ObjectRef
 from ingestctl.domain.errors import Busy, Conflict, LostAuthority, NotFound
@@ -163,3 +164,46 @@ def test_undo_adds_rows_only_where_there_are_none(world: World) -> None:
     world.store.settle_undo("i-1", restore=[changed], **undo)
     assert world.store.artifacts("v-a") == [back]
     assert [e.kind for e in world.store.incident_entries("i-1")] == ["undone", "undone"]
+
+
+@pytest.mark.parametrize("then", ["succeeded", "failed"])
+def test_undo_gives_the_job_its_status_back(world: World, then: str) -> None:
+    ended_as(world, then)
+    hold(world, details={"status": then, "attempt": 1})
+    assert settle(world) is True
+    hold(world)
+    world.store.settle_undo("i-1", owner="me", actor="op", restore=[], payload={})
+    job = world.store.job("a")
+    assert job is not None
+    assert (job.status.value, job.error_message) == (then, "bad" if then == "failed" else None)
+    assert job.finished_at is not None
+    event = world.store.events("a")[-1]
+    assert event.event_type == "ingestion.job.status_restored"
+    assert {k: event.payload[k] for k in ("actor", "from", "to")} == {
+        "actor": "op",
+        "from": "queued",
+        "to": then,
+    }
+
+
+@pytest.mark.parametrize("since", ["an attempt", "canceled", "nothing remembered"])
+def test_undo_leaves_a_job_that_somebody_went_on_with(world: World, since: str) -> None:
+    ended_as(world, "succeeded")
+    known = {} if since == "nothing remembered" else {"status": "succeeded", "attempt": 1}
+    hold(world, details=known)
+    assert settle(world) is True
+    if since == "an attempt":
+        world.store.release(world.claim("a").lease, reason="x")
+    elif since == "canceled":
+        world.sql("UPDATE jobs SET status = 'canceled' WHERE id = 'a'")
+    before = world.store.job("a")
+    hold(world)
+    world.store.settle_undo("i-1", owner="me", actor="op", restore=[], payload={})
+    assert world.store.job("a") == before
+
+
+def ended_as(world: World, status: str) -> None:
+    """A job whose one attempt ended so."""
+    world.submit("a")
+    world.store.fail(world.claim("a").lease, RunError("internal", "bad"))
+    world.sql("UPDATE jobs SET status = :s WHERE id = 'a'", s=status)

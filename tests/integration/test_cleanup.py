@@ -278,3 +278,43 @@ def test_a_batch_speaks_once_for_each_video(site: Site) -> None:
     assert [d.error for d in done] == [None, None]
     assert sum(i.action is Action.QUARANTINE for d in done for i in d.plan.items) == 2
     assert sorted(site.objects().values()) == sorted([VIDEO, BROKEN, VIDEO, AUDIO, VIDEO, BROKEN])
+
+
+def test_a_plan_of_which_one_part_is_stale_is_not_applied_at_all(site: Site) -> None:
+    jobs = [site.with_bad_audio(), site.with_bad_audio(), site.with_bad_audio()]
+    plan = site.plan(*jobs)
+    site.place.rewrite(site.place.refs(jobs[2])[1], AUDIO)  # put right by hand meanwhile
+    before, rows = site.objects(), site.rows()
+    done = site.cleaner().apply(plan, reason="x")
+    assert [(d.job_id, d.exit) for d in done] == [(jobs[2].id, Exit.CONFLICT)]
+    assert "nothing was done" in str(done[0].error)
+    assert (site.objects(), site.rows(), site.store.incidents()) == (before, rows, [])
+    assert [site.status(job) for job in jobs] == ["succeeded"] * 3
+
+
+def test_what_was_applied_before_does_not_keep_the_rest_of_a_plan_from_being_applied(site: Site) -> None:
+    jobs = [site.with_bad_audio(), site.with_bad_audio()]
+    plan = site.plan(*jobs)
+    site.cleaner().apply(plan.of_job(jobs[0].id), reason="x")
+    done = site.cleaner().apply(plan, reason="x")
+    assert [(d.error, d.before, len(d.applied)) for d in done] == [(None, True, 0), (None, False, 1)]
+    assert all(d.before for d in site.cleaner().apply(plan, reason="x"))
+
+
+def test_undo_keeps_the_next_worker_from_what_it_puts_back(site: Site) -> None:
+    job = site.with_bad_audio()
+    before = site.objects()
+    done = site.clean(job)
+    assert site.status(job) == "queued"
+    undone = site.undo(done.incident)
+    assert (undone.status, site.status(job), site.objects()) == (Status.SUCCEEDED, "succeeded", before)
+    again = site.undo(done.incident)
+    assert (again.before, again.applied, site.status(job)) == (True, (), "succeeded")
+
+
+def test_undo_leaves_the_status_of_a_job_that_was_tried_since(site: Site) -> None:
+    job = site.with_bad_audio()
+    done = site.clean(job)
+    site.store.release(site.place.world.claim(job.id).lease, reason="x")
+    undone = site.undo(done.incident)
+    assert (undone.error, undone.status, site.status(job)) == (None, Status.QUEUED, "queued")

@@ -55,6 +55,16 @@ def test_a_look_that_finds_otherwise_is_none(
         prove_condemned(site.place.storage, item, judged(seen, item, verdict))
 
 
+def test_a_look_that_finds_the_bytes_on_record_is_none(condemned: tuple[Site, Item, Verification]) -> None:
+    """Whatever else is wrong with the object: the plan condemned other bytes than these."""
+    site, item, seen = condemned
+    told = tuple(replace(f, bytes_intact=True) if f.ref == item.ref else f for f in seen.findings)
+    with pytest.raises(Conflict, match="bytes on record"):
+        prove_condemned(site.place.storage, item, replace(seen, findings=told))
+    known = replace(item, bytes_intact=True)
+    assert prove_condemned(site.place.storage, known, replace(seen, findings=told)) is not None
+
+
 def test_a_look_that_could_not_be_taken_is_none(condemned: tuple[Site, Item, Verification]) -> None:
     site, item, seen = condemned
     unsure = judged(seen, item, Verdict.UNKNOWN)

@@ -121,6 +121,9 @@ def test_drift_is_found_both_ways(place: Place, monkeypatch: pytest.MonkeyPatch)
         (jobs[6].id, "partial"),
     }
     assert (report.orphans, report.unfinished_uploads, report.unrecorded_jobs) == (2, 1, 2)
+    assert verdicts(report) == {"intact": 24, "missing": 1, "partial": 1, "corrupt": 1}, "rows alone"
+    assert (report.checked, report.rows, report.not_listed) == (27, 27, 0)
+    assert report.verdicts == set(Verdict) - {Verdict.UNKNOWN}
     assert timedelta(minutes=30) < UPLOAD_AGE
     by_ref = {a.ref: a.verdict for job in jobs for a in place.world.store.artifacts(job.video_id)}
     assert by_ref[places[0][0]] == "missing"
@@ -249,6 +252,9 @@ def test_a_store_that_does_not_answer_is_unknown(place: Place, error: Exception)
     found = place.verifier(Lying(place.storage, stat=refuse)).verify(job, Level.DECODE)
     assert [f.verdict for f in found.findings] == ["unknown", "unknown", "intact"]
     assert str(error) in found.findings[0].evidence
+    with pytest.raises(StorageUnavailable, match=str(error)) as told:
+        audit(place, Lying(place.storage, list_objects=refuse))
+    assert (told.value.exit, told.value.hint) == (Exit.UNAVAILABLE, error.hint)  # type: ignore[attr-defined]
 
 
 def test_without_tools_or_scratch_nothing_is_judged(request: pytest.FixtureRequest, tmp_path: Path) -> None:

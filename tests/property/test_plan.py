@@ -37,6 +37,7 @@ def finding(subject: Subject) -> st.SearchStrategy[Finding]:
         st.none() | words,
         st.none() | st.just("ab" * 32),
         words if subject is Subject.UPLOAD else st.none(),
+        st.booleans(),
     )
 
 
@@ -93,6 +94,17 @@ def test_intact_and_foreign_never_go_without_their_id(
     _, _, asked, plan = made
     for item in plan.items:
         if item.action in DESTRUCTIVE and item.verdict in (Verdict.INTACT, Verdict.FOREIGN):
+            assert item.job_id in asked
+
+
+@busy
+@given(plans())
+def test_the_bytes_on_record_are_never_deleted_without_their_id(
+    made: tuple[list[Verification], Known, frozenset[str], Plan],
+) -> None:
+    _, _, asked, plan = made
+    for item in plan.items:
+        if item.action is Action.DELETE and item.bytes_intact:
             assert item.job_id in asked
 
 

@@ -79,6 +79,8 @@ def replayed(events: list[dict[str, Any]]) -> tuple[str, dict[int, str]]:
         kind, number = event["event_type"].removeprefix("ingestion."), body.get("attempt")
         if kind == "job.requeued":
             state = "queued"
+        elif kind == "job.status_restored":
+            state = body["to"]
         elif kind == "run.started":
             assert "running" not in attempts.values(), "an attempt began while another ran"
             assert number == len(attempts) + 1, f"attempt {number} after {attempts}"

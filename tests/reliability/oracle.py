@@ -165,6 +165,8 @@ def replayed(rows: Rows) -> Iterator[str]:
         elif kind in ("job.succeeded", "job.failed"):
             word = kind.partition(".")[2]
             status, phase, attempts[number] = word, None, word
+        elif kind == "job.status_restored":
+            status = body["to"]
     stored = {run["attempt"]: run["status"] for run in rows["job_runs"]}
     if (status, phase, attempts) != (job.get("status"), job.get("ingestion_phase"), stored):
         yield f"events tell {status}/{phase}/{attempts}, rows {job.get('status')}/{stored}"
@@ -195,20 +197,30 @@ def quarantined(place: Place) -> list[str]:
 
 
 def restored(place: Place) -> list[str]:
-    """Violations of: what was set aside is back under its key, and nothing is in quarantine."""
+    """Violations of: what was set aside is back under its key, nothing is in quarantine, and no worker is
+    to meet it: the job has its status back."""
     rows = place.rows()
     video = f"videos/{rows['videos'][0]['id']}/source.mp4"
-    problems = [*_queued(rows), *_two_objects(place, rows, video), *_incident(rows, "undone")]
+    problems = [
+        *_has_status(rows, "succeeded"),
+        *_two_objects(place, rows, video),
+        *_incident(rows, "undone"),
+    ]
     problems += _once(rows["job_events"], "event_type", "ingestion.cleanup.undone")
+    problems += _once(rows["job_events"], "event_type", "ingestion.job.status_restored")
     if sorted(r["kind"] for r in rows["ingest_artifacts"]) != ["audio", "video"]:
         problems.append(f"artifact rows {rows['ingest_artifacts']}")
     return [*problems, *replayed(rows), *_left(place), *place.processes()]
 
 
 def _queued(rows: Rows) -> list[str]:
+    return _has_status(rows, "queued")
+
+
+def _has_status(rows: Rows, status: str) -> list[str]:
     job = _ingest_job(rows)
     shown = (job.get("status"), job.get("ingestion_phase"), job.get("error_message"))
-    return [] if shown == ("queued", None, None) else [f"job {shown}"]
+    return [] if shown == (status, None, None) else [f"job {shown}"]
 
 
 def _once(rows: list[dict[str, Any]], column: str, value: str) -> list[str]:

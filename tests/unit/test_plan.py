@@ -64,6 +64,17 @@ def test_an_object(verdict: Verdict, purge: bool, expected: Action | None) -> No
     assert action(plan, Subject.AUDIO) is Action.KEEP
 
 
+@pytest.mark.parametrize("verdict", [Verdict.CORRUPT, Verdict.PARTIAL])
+def test_the_bytes_on_record_are_purged_only_by_id(verdict: Verdict) -> None:
+    found = seen(video(verdict, bytes_intact=True))
+    plan = make_plan([found], RECORDED, purge=True)
+    assert action(plan, Subject.VIDEO) is Action.QUARANTINE
+    assert from_json(to_json(plan)) == plan
+    assert plan.fingerprint != make_plan([seen(video(verdict))], RECORDED, purge=True).fingerprint
+    asked = make_plan([found], RECORDED, purge=True, include_valid=frozenset({"j"}))
+    assert action(asked, Subject.VIDEO) is Action.DELETE
+
+
 @pytest.mark.parametrize("state", [ArtifactState.RESERVED, ArtifactState.STAGED])
 def test_a_row_that_claims_no_object_is_kept(state: ArtifactState) -> None:
     known = Known((row(VIDEO, state),))

@@ -227,6 +227,12 @@ def size_wrong_in_storage_ref(y: Yard) -> None:
     y.set_json("videos.storage_ref", ref)
 
 
+def size_wrong_on_record(y: Yard) -> None:
+    """In the row and in storage_ref alike: only the checksum still tells the truth."""
+    size_wrong_in_storage_ref(y)
+    y.set_row(y.video, size_bytes=1)
+
+
 def metadata_json_null(y: Yard) -> None:
     y.sql("UPDATE videos SET metadata = 'null' WHERE id = :id", id=OURS)
 

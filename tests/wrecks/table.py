@@ -202,6 +202,10 @@ WRECKS = (
     Wreck(breaks.storage_ref_null, "intact intact partial", "allowed", AGAIN),
     Wreck(breaks.pointers_astray, "intact intact corrupt", "allowed", AGAIN),
     Wreck(breaks.size_wrong_in_storage_ref, "intact intact corrupt", "allowed", AGAIN),
+    Wreck(
+        breaks.size_wrong_on_record, "corrupt intact intact", IN_THE_WAY, AGAIN,
+        checksum="intact intact corrupt", audit="video corrupt",
+    ),
     Wreck(breaks.metadata_json_null, "intact intact partial", "allowed", AGAIN),
     Wreck(
         doubles.stored_under_another_key, "missing missing corrupt", "refused: duplicates fail",

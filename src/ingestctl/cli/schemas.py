@@ -241,6 +241,8 @@ class FindingData(TypedDict):
     etag: str | None
     sha256: str | None
     upload_id: str | None
+    bytes_intact: bool
+    """The bytes were read and have the SHA-256 on record, whatever the verdict."""
 
 
 class VerifyOne(TypedDict):

@@ -95,6 +95,8 @@ class ItemData(TypedDict):
     etag: str | None
     sha256: str | None
     upload_id: str | None
+    bytes_intact: bool
+    """Its bytes were seen to be those on record: it is never purged without ``--include-valid``."""
 
 
 class RefusalData(TypedDict):
@@ -147,6 +149,8 @@ class Cleanup(TypedDict):
     refusals: list[RefusalData]
     reset: bool
     """Whether a job went back to the queue."""
+    unchanged: bool
+    """Whether it (of a batch: some of it) had been applied or put back before, and was not done again."""
     dry_run: bool
 
 

@@ -11,7 +11,7 @@ from ingestctl.db.queries import Queries, job_row
 from ingestctl.db.records import artifact_of
 from ingestctl.db.rows import literal, status_is, video_of
 from ingestctl.db.tables import ingest_artifacts, jobs, videos
-from ingestctl.db.types import now
+from ingestctl.db.types import Text, now
 from ingestctl.domain.artifact import ArtifactState, Kind, ObjectRef
 from ingestctl.domain.errors import InvalidPayload
 from ingestctl.domain.job import Status
@@ -134,10 +134,26 @@ class Audits(Queries):
         rows = self._at(sa.select(table), table.c.bucket, table.c.key, refs)
         return {artifact.ref: artifact for artifact in map(artifact_of, rows)}
 
-    def videos_of_keys(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Video]:
-        rows = self._at(sa.select(videos), videos.c.storage_bucket, videos.c.storage_key, refs)
-        found = [video_of(row, videos) for row in rows]
-        return {ObjectRef(v.storage_bucket or "", v.storage_key or ""): v for v in found}
+    def videos_of_keys(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Sequence[str]]:
+        legacy = (videos.c.storage_bucket, videos.c.storage_key)
+        canonical = (self._in_storage_ref("bucket"), self._in_storage_ref("key"))
+        found: dict[ObjectRef, set[str]] = {}
+        for bucket, key in (legacy, canonical):
+            question = sa.select(videos.c.id, bucket.label("bucket"), key.label("key"))
+            for row in self._at(question, bucket, key, refs):
+                found.setdefault(ObjectRef(row["bucket"], row["key"]), set()).add(row["id"])
+        return {ref: sorted(ids) for ref, ids in found.items()}
+
+    def _in_storage_ref(self, name: str) -> sa.ColumnElement[str]:
+        """A member of videos.storage_ref as text; NULL where there is none or the column holds no object.
+
+        Its key is what ix_ingest_videos_pointer is on: both must stay as they are.
+        """
+        column = "videos.storage_ref"
+        if self._db.dialect == "postgresql":
+            return sa.literal_column(f"({column} ->> '{name}')", Text())
+        inside = f"json_extract({column}, '$.{name}')"
+        return sa.literal_column(f"CASE WHEN json_valid({column}) THEN {inside} END", Text())
 
     def _at(self, question: sa.Select[Any], bucket: Any, key: Any, refs: Sequence[ObjectRef]) -> list[Any]:
         """One question a bucket, so that the key column's index can serve it."""

@@ -69,7 +69,11 @@ class HoldStore(Protocol):
         payload: Mapping[str, Any],
     ) -> None:
         """End an undo: add the rows where there are none, an event on the job and an entry on the incident
-        (closing it if it was open), drop the hold. LostAuthority if it is not ours."""
+        (closing it if it was open), drop the hold. LostAuthority if it is not ours.
+
+        A job that is queued, and had no attempt since, gets back the status that the incident remembers
+        (``details["status"]`` and ``["attempt"]``), with an event: no worker may meet what was put back.
+        """
         ...
 
     def neighbours(self, ref: ObjectRef, *, limit: int) -> Sequence[ObjectRef]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from ingestctl.db.changes import COUNTED, add_event, insert
 from ingestctl.db.ids import new_id
-from ingestctl.db.intake import put_back
+from ingestctl.db.intake import put_back, restore_status
 from ingestctl.db.operator import Incident, IncidentEntry
 from ingestctl.db.records import read_status
 from ingestctl.db.rows import IS_INGEST, attempt_is_live
@@ -177,6 +177,10 @@ class Incidents:
             for row in restore:
                 _add_row(connection, row)
             _event(connection, incident.job_id, "ingestion.cleanup.undone", incident, actor=actor)
+            before = incident.details.get("status")
+            if incident.job_id is not None and before in set(Status):
+                then = (Status(before), incident.details.get("attempt"))
+                restore_status(connection, incident.job_id, *then, actor=actor, incident_id=incident_id)
             _close(connection, incident_id)
             _note(connection, incident_id, new_id(), actor, "undone", payload)
 

@@ -93,6 +93,31 @@ def put_back(
     return True
 
 
+def restore_status(
+    connection: Connection,
+    job_id: str,
+    before: Status,
+    attempt: object,
+    *,
+    actor: str,
+    incident_id: str,
+) -> None:
+    """Undo :func:`put_back`, unless the job left the queue or had another attempt since."""
+    question = sa.select(jobs.c.status).where(jobs.c.id == job_id).with_for_update(key_share=True)
+    now_is = connection.scalar(question)
+    if now_is is None or read_status(now_is) is not Status.QUEUED or before is Status.QUEUED:
+        return
+    runs = sa.select(job_runs).where(job_runs.c.job_id == job_id).order_by(job_runs.c.attempt.desc())
+    last = connection.execute(runs.limit(1)).mappings().one_or_none()
+    if (last["attempt"] if last else 0) != attempt:
+        return
+    when = {name: last[name] for name in ("started_at", "finished_at")} if last else {}
+    why = last["error_message"] if last and before is Status.FAILED else None
+    set_job(connection, job_id, status=before.value, error_message=why, **when)
+    said = {"actor": actor, "from": now_is, "to": before.value, "details": {"incident": incident_id}}
+    add_event(connection, job_id, "ingestion.job.status_restored", said)
+
+
 def _submit(connection: Connection, new: NewJob) -> Submitted:
     source = {"source_type": new.source.kind.value, "source_uri": new.source.uri}
     described = {"title": new.title, "channel": new.channel, "language": new.language}

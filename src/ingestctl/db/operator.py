@@ -64,8 +64,12 @@ class AuditStore(Protocol):
         """Whether the video row is there and its ``metadata`` is NULL (or JSON ``null``)."""
         ...
 
-    def videos_of_keys(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Video]:
-        """Which of these objects a video row (storage_bucket, storage_key) points to."""
+    def videos_of_keys(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Sequence[str]]:
+        """Of these objects, those that video rows point to, with the ids of all those videos, sorted.
+
+        A row points by storage_bucket and storage_key, or by bucket and key in storage_ref. What others
+        have written there (NULL, no object, values of other types) names nothing and is no error.
+        """
         ...
 
     def twins(self, video: Video) -> Sequence[Video]:
@@ -176,7 +180,10 @@ class FactStore(Protocol):
         ...
 
     def bad_checks_between(self, since: datetime, until: datetime) -> tuple[int, int, Sequence[str]]:
-        """Of the artifacts verified in that time: how many, how many corrupt or partial, and their jobs."""
+        """Of the artifacts verified in that time: how many, how many corrupt or partial, and their jobs.
+
+        With those that a cleanup found so in that time, whose rows it forgot. No object counts twice.
+        """
         ...
 
     def check_writable(self) -> None:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 from ingestctl.domain.artifact import Artifact, ArtifactState, ObjectRef, Verdict
 from ingestctl.domain.errors import Conflict
 from ingestctl.domain.job import Status
-from ingestctl.domain.verification import Finding, Level, Subject, Verification
+from ingestctl.domain.verification import BROKEN, Finding, Level, Subject, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PLAN_VERSION = 1
-BROKEN = frozenset({Verdict.CORRUPT, Verdict.PARTIAL})
+PLAN_VERSION = 2
 
 
 class Action(StrEnum):
@@ -54,11 +53,13 @@ class Item:
     etag: str | None = None
     sha256: str | None = None
     upload_id: str | None = None
+    bytes_intact: bool = False
+    """Its bytes were seen to be those on record, whatever is wrong with it."""
 
     @property
     def identity(self) -> tuple[str, ...]:
         """What would be done to what, on which proof; not the words that explain it."""
-        proof = (self.ref, self.size_bytes, self.etag, self.sha256, self.upload_id)
+        proof = (self.ref, self.size_bytes, self.etag, self.sha256, self.upload_id, self.bytes_intact)
         return (self.job_id, self.video_id, self.subject, self.action, self.verdict, *map(str, proof))
 
 
@@ -155,8 +156,9 @@ def make_plan(
     """Decide what may be touched: only what a verification just proved broken, partial or orphaned.
 
     Intact and foreign objects are touched only for the job ids in ``include_valid`` (each typed by a
-    person); what is ``unknown``, and what belongs to another video, is never touched. Of several jobs
-    of one video the first speaks for it.
+    person), and only for those is anything purged that has the bytes on record: it is set aside. What is
+    ``unknown``, and what belongs to another video, is never touched. Of several jobs of one video the
+    first speaks for it.
     """
     items: list[Item] = []
     refusals: list[Refusal] = []
@@ -244,6 +246,9 @@ class _Judge:
     def _remove(self, finding: Finding, reason: str) -> Item | Refusal:
         if finding.ref is None or finding.etag is None or finding.size_bytes is None:
             return self._refuse(finding, f"which object was looked at is not known: {finding.evidence}")
+        if self.purge and finding.bytes_intact and not self.valid_too:
+            kept = "its bytes are those on record, so that it is set aside and not purged"
+            return self._take(finding, Action.QUARANTINE, f"{reason}; {kept}")
         return self._take(finding, Action.DELETE if self.purge else Action.QUARANTINE, reason)
 
     def _take(self, finding: Finding, action: Action, reason: str) -> Item | Refusal:
@@ -266,6 +271,7 @@ class _Judge:
             finding.etag,
             finding.sha256,
             finding.upload_id,
+            finding.bytes_intact,
         )
 
 
@@ -302,6 +308,7 @@ def _thing(kind: type[Any], raw: Mapping[str, Any]) -> Any:
     values["verdict"] = Verdict(values["verdict"])
     if "action" in values:
         values["action"] = Action(values["action"])
+        values["bytes_intact"] = bool(values["bytes_intact"])
     if values.get("ref") is not None:
         values["ref"] = ObjectRef(str(values["ref"]["bucket"]), str(values["ref"]["key"]))
     return kind(**values)

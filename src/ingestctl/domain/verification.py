@@ -43,6 +43,8 @@ class Subject(StrEnum):
     """An unfinished upload under one of the job's keys."""
 
 
+BROKEN = frozenset({Verdict.CORRUPT, Verdict.PARTIAL})
+
 _WORST_FIRST = (
     Verdict.CORRUPT,
     Verdict.PARTIAL,
@@ -69,6 +71,8 @@ class Finding:
     etag: str | None = None
     sha256: str | None = None
     upload_id: str | None = None
+    bytes_intact: bool = False
+    """The bytes were read and have the SHA-256 on record: whatever the verdict, deleting them loses media."""
 
 
 @dataclass(frozen=True, slots=True)

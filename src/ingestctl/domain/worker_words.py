@@ -53,7 +53,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
             r"can't start new thread|malloc failed|(?:exit|return)(?:ed)?[ _-]?(?:code|"
-            r"status)?.{0,40}\b(?:137|139)\b(?! [a-z]{2,20}s\b)|bad_alloc|terminated unexpectedly|taskrun.{0,40}killed",
+            r"status)?.{0,40}\b(?:137|139)\b(?! [a-z]{2,20}s\b)|bad_alloc|terminated unexpectedly",
+            r"taskrun.{0,40}killed",
             r"process .{0,60}crashed|worker (?:has )?(?:died|crash)",
         ),
         "worker_crashed",

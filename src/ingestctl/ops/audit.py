@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 from ingestctl.db.base import JobFilter
 from ingestctl.db.operator import Checked
 from ingestctl.domain.artifact import Artifact, ArtifactState, ObjectRef, Verdict
-from ingestctl.domain.errors import StorageUnavailable
+from ingestctl.domain.errors import BucketMissing, StorageRefused, StorageUnavailable
 from ingestctl.domain.verification import Finding, Level, Subject
 
 if TYPE_CHECKING:
@@ -64,12 +64,14 @@ class Bad:
 
 @dataclass(slots=True)
 class AuditReport:
-    """What an audit came to. ``counts`` has every verdict; ``bad`` the first 10,000 that are not intact."""
+    """What an audit came to. ``bad`` has the first 10,000 findings that are not intact."""
 
     level: Level
     counts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
+    """Artifact rows by verdict. Orphans, unfinished uploads and unrecorded jobs are counted by themselves."""
     bad: list[Bad] = field(default_factory=list)
     rows: int = 0
+    """Artifact rows that were compared; those of jobs that are not done have no verdict."""
     objects: int = 0
     orphans: int = 0
     unfinished_uploads: int = 0
@@ -80,16 +82,36 @@ class AuditReport:
     """Buckets that were asked for unfinished uploads."""
     database_pages: int = 0
 
-    def add(self, bad: Bad) -> None:
-        """Count a finding, and keep it if it is not intact."""
+    def add_row(self, bad: Bad) -> None:
+        """Count what was found of an artifact row, and keep it if it is not intact."""
         self.counts[bad.finding.verdict] += 1
-        if bad.finding.verdict is not Verdict.INTACT and len(self.bad) < MAX_LISTED:
+        if bad.finding.verdict is not Verdict.INTACT:
+            self.keep(bad)
+
+    def keep(self, bad: Bad) -> None:
+        """Keep a finding that is not intact."""
+        if len(self.bad) < MAX_LISTED:
             self.bad.append(bad)
+
+    @property
+    def checked(self) -> int:
+        """Artifact rows with a verdict."""
+        return sum(self.counts.values())
+
+    @property
+    def verdicts(self) -> set[Verdict]:
+        """Every verdict that was found, of whatever."""
+        beside = {
+            Verdict.FOREIGN: self.orphans,
+            Verdict.PARTIAL: self.unfinished_uploads + self.unrecorded_jobs,
+        }
+        return {verdict for counts in (self.counts, beside) for verdict, number in counts.items() if number}
 
     @property
     def not_listed(self) -> int:
         """Findings beyond those kept in ``bad``."""
-        return sum(n for v, n in self.counts.items() if v is not Verdict.INTACT) - len(self.bad)
+        beside = self.orphans + self.unfinished_uploads + self.unrecorded_jobs
+        return self.checked - self.counts[Verdict.INTACT] + beside - len(self.bad)
 
 
 class FleetAudit:
@@ -115,8 +137,15 @@ class FleetAudit:
         """Audit every bucket that rows name, and the two configured ones.
 
         Raises StorageUnavailable, with nothing recorded, when a bucket lists less than half of at
-        least ten stored objects, or nothing at all where something is stored.
+        least ten stored objects, or nothing at all where something is stored; and when storage refuses
+        the listing or has no such bucket: it could not be checked, which is not "found bad".
         """
+        try:
+            return self._run()
+        except (StorageRefused, BucketMissing) as error:
+            raise StorageUnavailable(error.message, hint=error.hint, evidence=error.evidence) from error
+
+    def _run(self) -> AuditReport:
         report = AuditReport(Level.EXISTS)
         with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
             names = {*self._store.artifact_buckets(), self._buckets.video, self._buckets.audio}
@@ -187,7 +216,7 @@ class FleetAudit:
             for row, finding in zip(rows, pool.map(self._verifier.check_row, rows), strict=True):
                 if finding is None:  # the row changed or went meanwhile: not a matter for this audit
                     continue
-                report.add(Bad(finding, row.job_id, row.video_id))
+                report.add_row(Bad(finding, row.job_id, row.video_id))
                 if finding.verdict is not Verdict.UNKNOWN:
                     spool.write(json.dumps([row.ref.bucket, row.ref.key, finding.verdict.value]) + "\n")
         self._orphans(found.objects_alone.values(), report)
@@ -203,7 +232,7 @@ class FleetAudit:
             report.orphans += 1
             why = f"{thing.size_bytes} bytes are stored and nothing in the database names them"
             subject = Subject.AUDIO if ref.bucket == self._buckets.audio else Subject.VIDEO
-            report.add(Bad(Finding(subject, Verdict.FOREIGN, why, ref, thing.size_bytes, thing.etag)))
+            report.keep(Bad(Finding(subject, Verdict.FOREIGN, why, ref, thing.size_bytes, thing.etag)))
 
     def _uploads(self, buckets: list[str], report: AuditReport) -> None:
         now = self._store.now()
@@ -220,14 +249,14 @@ class FleetAudit:
                 finding = Finding(
                     Subject.UPLOAD, Verdict.PARTIAL, why, upload.ref, upload_id=upload.upload_id
                 )
-                report.add(Bad(finding, row.job_id if row else None, row.video_id if row else None))
+                report.keep(Bad(finding, row.job_id if row else None, row.video_id if row else None))
 
     def _unrecorded(self, report: AuditReport) -> None:
         for row in self._store.scan_unrecorded(JobFilter(), batch=PAGE):
             report.unrecorded_jobs += 1
             why = "succeeded, and its video or audio has no stored artifact row"
             finding = Finding(Subject.RECORD, Verdict.PARTIAL, why)
-            report.add(Bad(finding, row.job.id, row.job.video_id))
+            report.keep(Bad(finding, row.job.id, row.job.video_id))
         report.database_pages += report.unrecorded_jobs // PAGE + 1
 
     def _record(self, spool: IO[str]) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ingestctl.domain.artifact import Verdict
 from ingestctl.domain.errors import Conflict, Exit, IngestError, StorageUnavailable, UsageError
 from ingestctl.domain.plan import Plan, Refusal, from_json, to_json
-from ingestctl.ops.cleanup import Applied, Cleaned, plan_of
 from ingestctl.ops.find import JobQuery, job_filter
+from ingestctl.ops.remembered import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ingestctl.db.holds import CleanupStore
     from ingestctl.db.operator import Incident
     from ingestctl.domain.job import Job
-    from ingestctl.ops.cleanup import Cleaner
+    from ingestctl.ops.cleanup import Applied, Cleaned, Cleaner
     from ingestctl.ops.planning import Planner, Terms
 
 
@@ -78,17 +78,18 @@ class CleanupResult:
     def errors(self) -> tuple[IngestError, ...]:
         """What went wrong, and what was refused."""
         went = tuple(c.error for c in self.done if c.error)
-        if self.dry_run:
-            return went
         return (*went, *(_refused(r) for r in self.plan.refusals))
 
     @property
     def exit(self) -> Exit:
-        """0 done or nothing to do; 14 refused; 20 could not be checked; 16 where part of it was done."""
+        """0 done or nothing to do; 14 refused; 20 could not be checked; 16 where part of it was done.
+
+        A dry run ends as the real one would.
+        """
         if not self.errors:
             return Exit.DONE
         failed = [c.exit for c in self.done if c.error]
-        if len(failed) < len(self.done):
+        if len(failed) < len(self.done) or (self.dry_run and self.plan.changes and not failed):
             return Exit.PARTIAL
         codes = set(failed) or {error.exit for error in self.errors}
         if len(codes) == 1:
@@ -126,11 +127,19 @@ def carry_out(cleaner: Cleaner, prepared: Prepared, *, reason: str) -> CleanupRe
     return CleanupResult(prepared.shown, tuple(done))
 
 
+def over_cap(plan: Plan, max_delete: int | None) -> str | None:
+    """What is said where the plan would remove more objects than the operator allowed."""
+    if max_delete is None or plan.destroyed <= max_delete:
+        return None
+    return f"the plan removes {plan.destroyed} objects and --max-delete is {max_delete}"
+
+
 def check_cap(plan: Plan, max_delete: int | None) -> None:
     """Raise Conflict if the plan would remove more objects than the operator allowed."""
-    if max_delete is not None and plan.destroyed > max_delete:
+    over = over_cap(plan, max_delete)
+    if over:
         raise Conflict(
-            f"the plan removes {plan.destroyed} objects and --max-delete is {max_delete}; nothing was done",
+            f"{over}; nothing was done",
             hint="Look at the plan with --dry-run; narrow the filter or raise the cap.",
         )
 

@@ -25,17 +25,18 @@ from ingestctl.domain.errors import (
     StorageRefused,
     StorageUnavailable,
 )
-from ingestctl.domain.plan import DESTRUCTIVE, Action, Item, Plan, Refusal, from_json, to_json
+from ingestctl.domain.plan import DESTRUCTIVE, Action, Item, Plan, Refusal, to_json
 from ingestctl.ops.holding import Held, HoldTerms, held
 from ingestctl.ops.proof import prove_condemned, remove
 from ingestctl.ops.quarantine import end_leftovers, place, set_aside
+from ingestctl.ops.remembered import done_before, plan_of, ref_json, row_json, rows_of, said
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ingestctl.db.holds import CleanupStore
-    from ingestctl.db.operator import IncidentEntry, Severity
-    from ingestctl.domain.job import Job
+    from ingestctl.db.operator import Severity
+    from ingestctl.domain.job import Job, Status
     from ingestctl.domain.stop import Stop
     from ingestctl.domain.verification import Verification
     from ingestctl.ops.planning import Planner, Survey
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 KIND = "cleanup"
 SEVERITY: Severity = "SEV-4"
 LEFT = ("quarantined", "deleted", "gone", "forgotten")
+OUTAGES = (StorageUnavailable, DatabaseUnavailable, Interrupted)
+"""After one of these the other jobs of a batch are not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,10 @@ class Cleaned:
     refusals: tuple[Refusal, ...] = ()
     reset: bool = False
     error: IngestError | None = None
+    before: bool = False
+    """Whether it had all been done before, and nothing was done now."""
+    status: Status | None = None
+    """The job's status after an undo."""
 
     @property
     def exit(self) -> Exit:
@@ -97,23 +104,50 @@ class Cleaner:
         return next(iter(self._store.incidents(status="open", kind=KIND, job_id=job.id, limit=1)), None)
 
     def apply(self, plan: Plan, *, reason: str) -> list[Cleaned]:
-        """Apply each job's part of the plan. An outage ends the batch; other failures only their job."""
-        done: list[Cleaned] = []
+        """Apply each job's part of the plan, or nothing at all where a part of it is stale.
+
+        Once begun, an outage ends the batch; other failures only their job.
+        """
+        done = self.refused(plan) if len(plan.job_ids) > 1 else []
+        if done:
+            return done
         for job_id in plan.job_ids:
             done.append(self._one(job_id, plan.of_job(job_id), reason))
-            if isinstance(done[-1].error, StorageUnavailable | DatabaseUnavailable | Interrupted):
+            if isinstance(done[-1].error, OUTAGES):
                 break
         return done
 
+    def refused(self, plan: Plan) -> list[Cleaned]:
+        """The jobs whose part cannot be applied as it is now (stale, live, not to be checked). Reads only."""
+        bad: list[Cleaned] = []
+        for job_id in plan.job_ids:
+            try:
+                self._prove(job_id, plan.of_job(job_id))
+            except IngestError as error:
+                bad.append(Cleaned(job_id, plan.of_job(job_id), refusals=plan.refusals, error=error))
+                if isinstance(error, OUTAGES):
+                    break
+        return bad
+
+    def _prove(self, job_id: str, plan: Plan) -> tuple[Job, Incident | Survey]:
+        """The job, and the fresh look that proves its plan, or the incident under which it was begun or
+        applied before. Raises Conflict if the plan is stale."""
+        job = self._store.resolve(job_id)
+        begun = self.unfinished(job)
+        if begun is not None and plan_of(begun).fingerprint == plan.fingerprint:
+            return job, begun
+        fresh = self._planner.again(job, plan)
+        if fresh.plan.fingerprint == plan.fingerprint:
+            return job, fresh
+        return job, self._applied_before(plan, job_id)
+
     def _one(self, job_id: str, plan: Plan, reason: str) -> Cleaned:
         try:
-            job = self._store.resolve(job_id)
-            begun = self.unfinished(job)
-            if begun is not None and plan_of(begun).fingerprint == plan.fingerprint:
-                return self.resume(job, begun)
-            fresh = self._planner.again(job, plan)
-            if fresh.plan.fingerprint != plan.fingerprint:
-                return self._applied_before(plan, job_id)
+            job, fresh = self._prove(job_id, plan)
+            if isinstance(fresh, Incident):
+                if fresh.status == "open":
+                    return self.resume(job, fresh)
+                return Cleaned(job_id, plan, fresh.id, refusals=plan.refusals, before=True)
             incident = self._new_incident(job, plan, reason)
             with held(self._store, incident, self._terms, self._stop) as hold:
                 if hold.incident.id != incident.id:
@@ -126,13 +160,13 @@ class Cleaner:
         except IngestError as error:
             return Cleaned(job_id, plan, refusals=plan.refusals, error=error)
 
-    def _applied_before(self, plan: Plan, job_id: str) -> Cleaned:
+    def _applied_before(self, plan: Plan, job_id: str) -> Incident:
         """The cleanup that applied this very plan: applying it twice is no error. Else it is stale."""
         for incident in self._store.incidents(status="closed", kind=KIND, job_id=job_id, limit=20):
             entries = self._store.incident_entries(incident.id)
             whole = any(entry.kind == "closed" and entry.payload.get("applied") for entry in entries)
             if whole and plan_of(incident).fingerprint == plan.fingerprint:
-                return Cleaned(job_id, plan, incident.id, refusals=plan.refusals)
+                return incident
         raise stale(job_id)
 
     def resume(self, job: Job, incident: Incident) -> Cleaned:
@@ -187,7 +221,7 @@ class _Work:
     def do(self) -> Cleaned:
         incident = self._hold.incident
         entries = self._store.incident_entries(incident.id)
-        done = _done_before(entries)
+        done = done_before(entries)
         try:
             if not entries:
                 self._check_all_first()
@@ -283,7 +317,7 @@ class _Work:
         return Applied(item, "replaced")
 
     def _done(self, applied: Applied) -> Applied:
-        to = {"to": _ref_json(applied.to)} if applied.to else {}
+        to = {"to": ref_json(applied.to)} if applied.to else {}
         self._note("done", {**said(applied.item), "outcome": applied.outcome, **to})
         return applied
 
@@ -326,9 +360,6 @@ class _Work:
         )
 
 
-# --- what an incident remembers ---------------------------------------------------------------
-
-
 def stale(job_id: str) -> Conflict:
     """The plan no longer says what there is."""
     return Conflict(
@@ -336,65 +367,3 @@ def stale(job_id: str) -> Conflict:
         hint="Make a new plan (--dry-run shows it) and have it reviewed again.",
         job_id=job_id,
     )
-
-
-def plan_of(incident: Incident) -> Plan:
-    """The plan that a cleanup was begun with. Raises Conflict if it cannot be read."""
-    return from_json(incident.details.get("plan"))
-
-
-def rows_of(incident: Incident) -> list[Artifact]:
-    """The artifact rows of the video when the cleanup was begun."""
-    return [_row_from(raw) for raw in incident.details.get("rows", ())]
-
-
-def _done_before(entries: Sequence[IncidentEntry]) -> dict[tuple[str, ...], tuple[str, ObjectRef | None]]:
-    """Outcomes by the identity of their items, of an earlier attempt at the same incident."""
-    done: dict[tuple[str, ...], tuple[str, ObjectRef | None]] = {}
-    for entry in entries:
-        if entry.kind == "done":
-            to = entry.payload.get("to")
-            done[tuple(entry.payload["identity"])] = (
-                entry.payload["outcome"],
-                ObjectRef(**to) if to else None,
-            )
-    return done
-
-
-def said(item: Item) -> dict[str, Any]:
-    """One item, as an entry of the log tells it."""
-    return {
-        "action": item.action.value,
-        "subject": item.subject.value,
-        "verdict": item.verdict.value,
-        "object": _ref_json(item.ref) if item.ref else None,
-        "size_bytes": item.size_bytes,
-        "etag": item.etag,
-        "sha256": item.sha256,
-        "upload_id": item.upload_id,
-        "identity": list(item.identity),
-    }
-
-
-def _ref_json(ref: ObjectRef) -> dict[str, str]:
-    return {"bucket": ref.bucket, "key": ref.key}
-
-
-def row_json(row: Artifact) -> dict[str, Any]:
-    """An artifact row, as an incident keeps it."""
-    return {
-        "ref": _ref_json(row.ref),
-        "kind": row.kind.value,
-        "video_id": row.video_id,
-        "job_id": row.job_id,
-        "run_id": row.run_id,
-        "state": row.state.value,
-        "size_bytes": row.size_bytes,
-        "sha256": row.sha256,
-        "content_type": row.content_type,
-    }
-
-
-def _row_from(raw: Mapping[str, Any]) -> Artifact:
-    known = {**raw, "ref": ObjectRef(**raw["ref"]), "kind": Kind(raw["kind"])}
-    return Artifact(**{**known, "state": ArtifactState(raw["state"])})

@@ -97,7 +97,8 @@ def replay(
     """Slide a window over ``[since, until)``; every attempt is read once.
 
     Attempts are counted by steps; a window is the sum of its steps, so memory holds one window's counts.
-    Artifacts remember only their latest check, so the corruption rule under-counts what was checked again.
+    Artifacts remember only their latest check: of what was checked again, the corruption rule counts what a
+    cleanup found.
     """
     step = min(window, max(window / STEPS_A_WINDOW, (until - since) / MAX_STEPS))
     facts = _Ahead(store.attempts_between(since - window, until))

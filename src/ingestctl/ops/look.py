@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ingestctl.domain.artifact import Artifact, ArtifactState, Kind, ObjectRef, Verdict
 from ingestctl.domain.errors import BucketMissing, IngestError, ObjectChanged, ObjectMissing
-from ingestctl.domain.verification import Finding, Subject
+from ingestctl.domain.verification import BROKEN, Finding, Subject
 from ingestctl.ops.reading import Patience, sha256_read
 from ingestctl.pipeline.evidence import from_video_row
 
@@ -35,11 +35,16 @@ class Look:
     """Whether the object's own metadata or the video row says that it is this video's."""
     suspect: bool = False
     """Whether the ETag is not the recorded one, so that only the bytes can tell."""
+    unlabelled: bool = False
+    """Whether the object's type or kind is not the one on record, which its bytes cannot mend."""
     sha256: str | None = None
+    bytes_intact: bool = False
+    """Whether its bytes were read and have the SHA-256 on record, and nothing says they were bad then."""
 
     def found(self, verdict: Verdict, evidence: str, *, open: bool = False) -> Look:  # noqa: A002
-        """The same look with another verdict."""
-        return replace(self, verdict=verdict, evidence=evidence, open=open)
+        """The same look with another verdict. Bytes that are found bad or unknown are not intact."""
+        sound = self.bytes_intact and verdict is Verdict.INTACT
+        return replace(self, verdict=verdict, evidence=evidence, open=open, bytes_intact=sound)
 
     def finding(self) -> Finding:
         """The line of the report."""
@@ -52,6 +57,7 @@ class Look:
             info.size_bytes if info else None,
             info.etag if info else None,
             self.sha256,
+            bytes_intact=self.bytes_intact,
         )
 
 
@@ -87,8 +93,7 @@ def _expected(record: Record, kind: Kind) -> Artifact | None:
 def _named(record: Record, kind: Kind, info: ObjectInfo) -> bool:
     if (info.metadata or {}).get("ingest-video") == record.job.video_id:
         return True
-    pointer = record.pointers.get(info.ref)
-    return kind is Kind.VIDEO and pointer is not None and pointer.id == record.job.video_id
+    return kind is Kind.VIDEO and record.job.video_id in record.pointers.get(info.ref, ())
 
 
 def _absent(storage: Storage, record: Record, look: Look) -> Look:
@@ -123,9 +128,9 @@ def _owner(record: Record, look: Look) -> Look | None:
     row = record.rows.get(look.ref)
     if row is not None and row.video_id != record.job.video_id:
         return look.found(Verdict.FOREIGN, f"the key is recorded for video {row.video_id}")
-    pointer = record.pointers.get(look.ref)
-    if pointer is not None and pointer.id != record.job.video_id and row is None:
-        return look.found(Verdict.FOREIGN, f"the row of video {pointer.id} points to it")
+    pointing = record.pointers.get(look.ref, ())
+    if pointing and record.job.video_id not in pointing and row is None:
+        return look.found(Verdict.FOREIGN, f"the row of video {pointing[0]} points to it")
     return None
 
 
@@ -136,7 +141,8 @@ def _compare(look: Look) -> Look:
         return look.found(Verdict.PARTIAL, "the object is there and has 0 bytes")
     kind = (info.metadata or {}).get("ingest-kind")
     if kind is not None and kind != look.kind:
-        return look.found(Verdict.CORRUPT, f"its own metadata says that it is the {kind}")
+        why = f"its own metadata says that it is the {kind}"
+        return replace(look.found(Verdict.CORRUPT, why, open=row is not None), unlabelled=True)
     if row is None:
         return look.found(
             Verdict.UNKNOWN,
@@ -146,15 +152,12 @@ def _compare(look: Look) -> Look:
         )
     size = row.size_bytes
     if size is not None and info.size_bytes != size:
-        short = info.size_bytes < size
-        return look.found(
-            Verdict.PARTIAL if short else Verdict.CORRUPT,
-            f"{info.size_bytes} bytes where {size} are on record",
-        )
+        # Provisional: the size on record may be what is wrong, and only the bytes can tell.
+        verdict = Verdict.PARTIAL if info.size_bytes < size else Verdict.CORRUPT
+        return look.found(verdict, f"{info.size_bytes} bytes where {size} are on record", open=True)
     if row.content_type and info.content_type and row.content_type != info.content_type:
-        return look.found(
-            Verdict.CORRUPT, f"its content type is {info.content_type}; {row.content_type} is on record"
-        )
+        why = f"its content type is {info.content_type}; {row.content_type} is on record"
+        return replace(look.found(Verdict.CORRUPT, why, open=True), unlabelled=True)
     if row.etag is not None and row.etag != info.etag:
         suspicion = "it has another ETag than was recorded, so it was written again since"
         return replace(look.found(Verdict.UNKNOWN, suspicion, open=True), suspect=True)
@@ -179,12 +182,7 @@ def read_through(look: Look, storage: Storage, patience: Patience, stop: Stop, i
             return look
         wanted = look.expected.sha256
         if first == wanted:
-            again = "; it was written again since" if look.suspect else ""
-            return look.found(
-                Verdict.INTACT,
-                f"{info.size_bytes} bytes read, SHA-256 {first[:12]}… as recorded{again}",
-                open=True,
-            )
+            return _as_recorded(look, first)
         second = sha256_read(storage, info, patience, stop, into)
     except (ObjectMissing, ObjectChanged) as error:
         return look.found(Verdict.UNKNOWN, could_not("be read: it changed meanwhile", error))
@@ -196,9 +194,22 @@ def read_through(look: Look, storage: Storage, patience: Patience, stop: Stop, i
             look.found(Verdict.UNKNOWN, "two reads gave different bytes: storage or the way to it is faulty"),
             sha256=None,
         )
-    return look.found(
-        Verdict.CORRUPT, f"SHA-256 is {first[:12]}… (read twice) where {(wanted or '')[:12]}… is on record"
-    )
+    digests = f"SHA-256 is {first[:12]}… (read twice) where {(wanted or '')[:12]}… is on record"
+    if look.verdict in BROKEN:
+        return look.found(look.verdict, f"{look.evidence}; {digests}")
+    return look.found(Verdict.CORRUPT, digests)
+
+
+def _as_recorded(look: Look, sha256: str) -> Look:
+    """The bytes are those on record, so that whatever else differs is the record's or the label's fault."""
+    assert look.info is not None  # noqa: S101  (it was read)
+    told = f"{look.info.size_bytes} bytes read, SHA-256 {sha256[:12]}… as recorded"
+    if look.unlabelled:
+        return replace(look.found(Verdict.CORRUPT, f"{look.evidence}; {told}"), bytes_intact=True)
+    again = "; it was written again since" if look.suspect else ""
+    size = look.expected.size_bytes if look.expected else None
+    wrong = "" if size in (None, look.info.size_bytes) else f", where the size on record, {size}, is wrong"
+    return replace(look.found(Verdict.INTACT, f"{told}{wrong}{again}", open=True), bytes_intact=True)
 
 
 def stray_uploads(storage: Storage, record: Record, stop: Stop) -> tuple[Finding, ...]:

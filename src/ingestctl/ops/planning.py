@@ -10,7 +10,7 @@ from ingestctl.domain.artifact import Verdict
 from ingestctl.domain.errors import Conflict, StorageUnavailable
 from ingestctl.domain.plan import Action, Known, Plan, Refusal, make_plan
 from ingestctl.domain.source import Source, SourceKind
-from ingestctl.domain.verification import Level, Subject, Verification
+from ingestctl.domain.verification import BROKEN, Level, Subject, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,6 +104,10 @@ class Planner:
 
     def _look(self, job: Job, level: Level) -> Verification:
         found = self._checks.verify(job, level)
+        if level is Level.EXISTS and any(f.verdict in BROKEN and f.etag for f in found.findings):
+            # A size alone condemns nothing: the one on record may be what is wrong.
+            level = Level.CHECKSUM
+            found = self._checks.verify(job, level)
         unsettled = any(f.verdict is Verdict.UNKNOWN and f.etag for f in found.findings)
         if unsettled and not level.includes(Level.DECODE):
             return self._checks.verify(job, Level.DECODE)
@@ -115,10 +119,9 @@ class Planner:
         protected: dict[tuple[str, ObjectRef], str] = {}
         for found in seen:
             for ref in _refs(found):
-                row, pointer = recorded.get(ref), pointed.get(ref)
-                others = [row.video_id] if row else []
-                others += [pointer.id] if pointer else []
-                other = next((v for v in others if v != found.video_id), None)
+                row = recorded.get(ref)
+                named = [*([row.video_id] if row else []), *pointed.get(ref, ())]
+                other = next((video for video in named if video != found.video_id), None)
                 if other is not None:
                     protected[found.video_id, ref] = f"never touched: it is recorded for video {other}"
                 elif self._is_upload_source(ref):

@@ -63,6 +63,11 @@ def prove_condemned(storage: Storage, item: Item, seen: Verification) -> Proof |
             f"{item.ref} was {item.verdict} and is {found.verdict} now; it was left as it is",
             job_id=item.job_id,
         )
+    if found.bytes_intact and not item.bytes_intact:
+        raise Conflict(
+            f"{item.ref} has the bytes on record, which the plan did not know; it was left as it is",
+            job_id=item.job_id,
+        )
     return Proof(info, f"{found.verdict}: {found.evidence}", _SEAL)
 
 

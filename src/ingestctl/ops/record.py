@@ -10,9 +10,10 @@ from ingestctl.domain.job import Status
 from ingestctl.domain.verification import Finding, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ingestctl.domain.job import Job, Run, Video
+    from ingestctl.ops.look import Look
     from ingestctl.storage.base import ObjectInfo
 
 
@@ -26,8 +27,8 @@ class Record:
     """Where the two objects belong."""
     rows: Mapping[ObjectRef, Artifact]
     """The artifact rows of those two places, whichever video they are for."""
-    pointers: Mapping[ObjectRef, Video]
-    """Video rows whose storage_bucket and storage_key point to those places."""
+    pointers: Mapping[ObjectRef, Sequence[str]]
+    """The ids of all videos whose rows point to those places."""
     holder: Run | None
     """The live attempt, if the job has one."""
     lacks_metadata: bool
@@ -38,7 +39,7 @@ class Record:
         return row if row is not None and row.video_id == self.job.video_id else None
 
 
-def judge_record(record: Record, seen: Mapping[Kind, ObjectInfo | None]) -> Finding:
+def judge_record(record: Record, seen: Mapping[Kind, Look]) -> Finding:
     """Missing: nothing is recorded. Corrupt: it contradicts itself or storage. Partial: incomplete."""
     job, video = record.job, record.video
     if video is None:
@@ -62,7 +63,7 @@ def _finding(verdict: Verdict, evidence: str) -> Finding:
     return Finding(Subject.RECORD, verdict, evidence)
 
 
-def _contradictions(record: Record, seen: Mapping[Kind, ObjectInfo | None]) -> Iterator[str]:
+def _contradictions(record: Record, seen: Mapping[Kind, Look]) -> Iterator[str]:
     video = record.video
     assert video is not None  # noqa: S101  (the caller looked)
     ref = record.refs[Kind.VIDEO]
@@ -73,13 +74,22 @@ def _contradictions(record: Record, seen: Mapping[Kind, ObjectInfo | None]) -> I
         ref.key,
     ):
         yield f"storage_bucket and storage_key name {video.storage_bucket}/{video.storage_key}, not {ref}"
-    yield from _storage_ref_contradictions(record, ref, seen.get(Kind.VIDEO))
+    yield from _storage_ref_contradictions(record, ref, seen[Kind.VIDEO].info)
     for kind in Kind:
         row = record.rows.get(record.refs[kind])
         if row is not None and row.video_id != video.id:
             yield f"{row.ref} is recorded for video {row.video_id}"
         elif row is not None and row.kind is not kind:
             yield f"{row.ref} is recorded as {row.kind}, and it is the {kind}"
+        yield from _wrong_size(seen[kind])
+
+
+def _wrong_size(look: Look) -> Iterator[str]:
+    """Of an object that has the SHA-256 on record and not the size, the size on record is what is wrong."""
+    size = look.expected.size_bytes if look.expected else None
+    if look.bytes_intact and look.info and size not in (None, look.info.size_bytes):
+        has = f"the object with the SHA-256 on record has {look.info.size_bytes}"
+        yield f"the record says that the {look.kind} has {size} bytes, and {has}"
 
 
 def _storage_ref_contradictions(record: Record, ref: ObjectRef, info: ObjectInfo | None) -> Iterator[str]:

@@ -11,10 +11,11 @@ from ingestctl.domain.artifact import Verdict
 from ingestctl.domain.errors import Conflict, IngestError, NotFound, ObjectExists
 from ingestctl.domain.plan import DESTRUCTIVE, Action, Item, Plan, Refusal
 from ingestctl.domain.verification import Subject
-from ingestctl.ops.cleanup import KIND, SEVERITY, Applied, Cleaned, plan_of, rows_of, said
+from ingestctl.ops.cleanup import KIND, SEVERITY, Applied, Cleaned
 from ingestctl.ops.holding import Held, HoldTerms, held
 from ingestctl.ops.proof import prove_unchanged, remove
 from ingestctl.ops.quarantine import PREFIX, end_leftovers, incident_of, place, put_back, restored_by
+from ingestctl.ops.remembered import plan_of, rows_of, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,9 +73,10 @@ class Quarantine:
         return incident, Plan(tuple(items), (), purge=False, reset=False)
 
     def undo(self, incident: Incident, plan: Plan, *, reason: str) -> Cleaned:
-        """Put every object back create-once, prove it, remove its copy, record it. Resumable, repeatable."""
+        """Put every object back create-once, prove it, remove its copy, record it; the job gets back the
+        status it had, unless somebody went on with it since. Resumable, repeatable."""
         if not plan.items and "undone" in self._kinds(incident):
-            return Cleaned(incident.job_id or "", plan, incident.id)
+            return Cleaned(incident.job_id or "", plan, incident.id, before=True)
         applied: list[Applied] = []
         try:
             with held(self._store, incident, self._terms, self._stop) as hold:
@@ -93,9 +95,11 @@ class Quarantine:
                     restore=[row for row in rows_of(incident) if row.ref in back],
                     payload={"reason": reason, "restored": [str(ref) for ref in sorted(filter(None, back))]},
                 )
+            job = self._store.job(incident.job_id or "")
         except IngestError as error:
             return Cleaned(incident.job_id or "", plan, incident.id, tuple(applied), error=error)
-        return Cleaned(incident.job_id or "", plan, incident.id, tuple(applied))
+        status = job.status if job else None
+        return Cleaned(incident.job_id or "", plan, incident.id, tuple(applied), status=status)
 
     def _kinds(self, incident: Incident) -> set[str]:
         return {entry.kind for entry in self._store.incident_entries(incident.id)}

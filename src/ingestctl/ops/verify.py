@@ -69,7 +69,7 @@ class Verifier:
             video, audio = self._decode(looks[0], looks[1], compare_audio)
         else:
             video, audio = (self._read(look, level, None) for look in looks)
-        seen = {look.kind: look.info for look in (video, audio)}
+        seen = {look.kind: look for look in (video, audio)}
         return Verification(
             job_id=job.id,
             video_id=job.video_id,

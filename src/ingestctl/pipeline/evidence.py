@@ -54,18 +54,17 @@ def look(
         )
     if same_object(expected, info):
         return Kept(expected, info)
-    if expected.size_bytes in (None, info.size_bytes):
-        digest = read_sha256(storage, info, stop)
-        if digest == expected.sha256:
-            artifact = replace(
-                expected,
-                size_bytes=info.size_bytes,
-                etag=info.etag,
-                content_type=info.content_type,
-                stored_at=info.modified_at,
-                state=ArtifactState.STORED,
-            )
-            return Kept(artifact, info)
+    # Another size than the one on record is no evidence against bytes with the SHA-256 on record.
+    if read_sha256(storage, info, stop) == expected.sha256:
+        artifact = replace(
+            expected,
+            size_bytes=info.size_bytes,
+            etag=info.etag,
+            content_type=info.content_type,
+            stored_at=info.modified_at,
+            state=ArtifactState.STORED,
+        )
+        return Kept(artifact, info)
     raise InTheWay(
         f"the object under {ref} is not the one on record ({info.size_bytes} bytes, expected "
         f"{expected.size_bytes} with SHA-256 {(expected.sha256 or '')[:12]}…); it was left as it is",

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingestctl.cli import completion
+from ingestctl.cli.cleanup_view import cleanup_result, plan_lines
 from ingestctl.cli.confirm import confirm
 from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
 from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
-from ingestctl.cli.view import Block, Lines, Size, Table
 from ingestctl.domain.errors import Exit, UsageError
 from ingestctl.domain.verification import Level
 from ingestctl.ops.find import JobQuery, moment
 
 if TYPE_CHECKING:
-    from ingestctl.cli.schemas_operator import (
-        AppliedData,
-        Cleanup,
-        ItemData,
-        PlaceData,
-        PlanData,
-        RefData,
-        RefusalData,
-    )
-    from ingestctl.domain.artifact import ObjectRef
-    from ingestctl.domain.plan import Item, Plan, Refusal
+    from ingestctl.domain.plan import Plan
     from ingestctl.domain.stop import Stop
-    from ingestctl.ops.cleaning import CleanupResult, Prepared
-    from ingestctl.ops.cleanup import Applied
+    from ingestctl.ops.cleaning import Prepared
+    from ingestctl.ops.planning import Terms
 
 HELP = (
     "Step 5: clean up what a fresh verification proves broken, partial or orphaned: into quarantine (with "
@@ -50,6 +40,8 @@ EXITS = exit_status(
     Exit.SIGTERM,
 )
 
+
+LIMIT = 100
 
 _Statuses = Annotated[
     list[str] | None,
@@ -89,6 +81,19 @@ _Undo = Annotated[
 _Expire = Annotated[
     str | None, typer.Option("--expire", metavar="AGE", help="Delete what is in quarantine longer: 30d.")
 ]
+_Limit = Annotated[
+    int | None,
+    typer.Option("--limit", "-n", min=1, max=10_000, help=f"At most this many jobs (default: {LIMIT})."),
+]
+_Level = Annotated[Level | None, typer.Option("--level", help="How deep to look first (default: checksum).")]
+_Reset = Annotated[
+    bool | None,
+    typer.Option(
+        "--reset/--no-reset",
+        help="Put the job back in the queue (default: yes, but not with --include-valid).",
+        show_default=False,
+    ),
+]
 _Confirmed = Annotated[
     list[str] | None, typer.Option("--confirm", metavar="ID", help="The job id; of a batch, how many jobs.")
 ]
@@ -100,12 +105,12 @@ class _Asked:
 
     names: tuple[str | None, str | None]
     query: JobQuery
-    limit: int
+    limit: int | None
     max_delete: int | None
-    level: Level
+    level: Level | None
     include_valid: bool
     purge: bool
-    reset: bool
+    reset: bool | None
     dry_run: bool
     plan_out: Path | None
     plan_in: Path | None
@@ -119,6 +124,19 @@ class _Asked:
         """The one job that was named, if any."""
         return one_job(*self.names) if any(self.names) else None
 
+    @property
+    def shaping(self) -> list[str]:
+        """The options given that shape a new plan, and mean nothing where there is one."""
+        given = {
+            "--purge": self.purge,
+            "--reset or --no-reset": self.reset is not None,
+            "--level": self.level is not None,
+            "--include-valid": self.include_valid,
+            "--limit": self.limit is not None,
+            "--plan-out": self.plan_out is not None,
+        }
+        return [option for option, was in given.items() if was]
+
 
 def command(
     ctx: typer.Context,
@@ -129,14 +147,12 @@ def command(
     source: _Source = None,
     since: _Since = None,
     until: _Until = None,
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most this many jobs.")
-    ] = 100,
+    limit: _Limit = None,
     max_delete: _MaxDelete = None,
-    level: Annotated[Level, typer.Option("--level", help="How deep to look first.")] = Level.CHECKSUM,
+    level: _Level = None,
     include_valid: _IncludeValid = False,
     purge: Annotated[bool, typer.Option("--purge", help="Delete for good instead of quarantine.")] = False,
-    no_reset: Annotated[bool, typer.Option("--no-reset", help="Leave the job's status as it is.")] = False,
+    reset: _Reset = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, change nothing.")] = False,
     plan_out: _PlanOut = None,
     apply: _Apply = None,
@@ -159,7 +175,7 @@ def command(
         level=level,
         include_valid=include_valid,
         purge=purge,
-        reset=not no_reset,
+        reset=reset,
         dry_run=dry_run,
         plan_out=plan_out,
         plan_in=apply,
@@ -184,6 +200,12 @@ def _do(call: Call, asked: _Asked, stop: Stop) -> Result:
     chosen = [word for word in (asked.undo, asked.expire, asked.plan_in) if word is not None]
     if len(chosen) + (asked.name is not None or asked.query != JobQuery()) > 1:
         raise UsageError("say one thing to do", hint="A job or filters, --apply, --undo, or --expire.")
+    if chosen and asked.shaping:
+        which = ", ".join(asked.shaping)
+        raise UsageError(
+            f"{which}: only for a new plan, not with --apply, --undo or --expire",
+            hint="A saved plan says all that; to have it otherwise, make a new one.",
+        )
     if asked.undo is not None:
         return _undo(call, asked, asked.undo, stop)
     if asked.expire is not None:
@@ -200,27 +222,42 @@ def _clean(call: Call, asked: _Asked, stop: Stop) -> Result:
         plan = cleaning.read_plan(asked.plan_in)
         prepared = cleaning.Prepared(plan, batch=len(plan.job_ids) != 1)
     else:
-        from ingestctl.ops.planning import Terms
-
-        terms = Terms(asked.level, asked.include_valid, asked.purge, asked.reset)
-        jobs = cleaning.choose(call.wiring.store, asked.name, asked.query, asked.limit)
-        prepared = cleaning.prepare(planner, cleaner, jobs, terms, batch=asked.name is None)
+        jobs = cleaning.choose(call.wiring.store, asked.name, asked.query, asked.limit or LIMIT)
+        prepared = cleaning.prepare(planner, cleaner, jobs, _terms(asked), batch=asked.name is None)
     if asked.plan_out is not None:
         cleaning.write_plan(prepared.fresh, asked.plan_out)
     if asked.dry_run or asked.plan_out or not (prepared.shown.changes or prepared.begun):
         preview = bool(asked.dry_run or asked.plan_out)
-        return _result(cleaning.CleanupResult(prepared.shown, dry_run=preview), _begun(prepared))
+        stale = tuple(cleaner.refused(prepared.fresh)) if asked.plan_in else ()
+        result = cleaning.CleanupResult(prepared.shown, stale, dry_run=preview)
+        return _previewed(cleanup_result(result, _begun(prepared)), prepared.shown, asked)
     cleaning.check_cap(prepared.shown, asked.max_delete)
     cleaning.check_reason(call.settings.env, asked.reason)
     _confirm(call, asked, prepared)
-    return _result(cleaning.carry_out(cleaner, prepared, reason=asked.reason or ""), _begun(prepared))
+    return cleanup_result(cleaning.carry_out(cleaner, prepared, reason=asked.reason or ""), _begun(prepared))
+
+
+def _previewed(result: Result, plan: Plan, asked: _Asked) -> Result:
+    """A preview warns of what would be refused."""
+    from ingestctl.ops.cleaning import over_cap
+
+    over = over_cap(plan, asked.max_delete)
+    return replace(result, warnings=[f"{over}: without --dry-run it is refused"] if over else [])
+
+
+def _terms(asked: _Asked) -> Terms:
+    """Media that goes although it is valid (a takedown) must not be fetched again by the next worker."""
+    from ingestctl.ops.planning import Terms
+
+    reset = asked.reset if asked.reset is not None else not asked.include_valid
+    return Terms(asked.level or Level.CHECKSUM, asked.include_valid, asked.purge, reset)
 
 
 def _confirm(call: Call, asked: _Asked, prepared: Prepared) -> None:
     plan = prepared.shown
     kind = "deletes" if plan.purge else "sets aside"
     what = f"a cleanup of {len(plan.job_ids)} job(s) that {kind} {plan.destroyed} object(s)"
-    confirm(what, prepared.words(), asked.confirmed, _plan_lines(plan), call.style)
+    confirm(what, prepared.words(), asked.confirmed, plan_lines(plan), call.style)
 
 
 def _undo(call: Call, asked: _Asked, name: str, stop: Stop) -> Result:
@@ -229,10 +266,10 @@ def _undo(call: Call, asked: _Asked, name: str, stop: Stop) -> Result:
     quarantine = call.wiring.quarantine(stop)
     incident, plan = quarantine.undo_plan(name)
     if asked.dry_run:
-        return _result(cleaning.CleanupResult(plan, dry_run=True))
+        return cleanup_result(cleaning.CleanupResult(plan, dry_run=True))
     cleaning.check_reason(call.settings.env, asked.reason)
     done = quarantine.undo(incident, plan, reason=asked.reason or "")
-    return _result(cleaning.CleanupResult(plan, (done,)))
+    return cleanup_result(cleaning.CleanupResult(plan, (done,)))
 
 
 def _expire(call: Call, asked: _Asked, age: str, stop: Stop) -> Result:
@@ -241,144 +278,22 @@ def _expire(call: Call, asked: _Asked, age: str, stop: Stop) -> Result:
     now = call.wiring.store.now()
     before = moment("--expire", age, now)
     assert before is not None  # noqa: S101  (an age was given)
+    if before > now:
+        raise UsageError(
+            f"--expire {age!r} is in the future", hint="Give an age (30d) or a date that is past."
+        )
     quarantine = call.wiring.quarantine(stop)
     buckets = {call.wiring.buckets.video, call.wiring.buckets.audio, *call.wiring.store.artifact_buckets()}
     plan = quarantine.expire_plan(now - before, buckets)
     if asked.dry_run or not plan.items:
-        return _result(cleaning.CleanupResult(plan, dry_run=asked.dry_run))
+        result = cleaning.CleanupResult(plan, dry_run=asked.dry_run)
+        return _previewed(cleanup_result(result), plan, asked)
     cleaning.check_cap(plan, asked.max_delete)
     cleaning.check_reason(call.settings.env, asked.reason)
     what = f"deleting {len(plan.items)} object(s) from quarantine for good"
-    confirm(what, [str(len(plan.items))], asked.confirmed, _plan_lines(plan), call.style)
-    return _result(cleaning.CleanupResult(plan, (quarantine.expire(plan, reason=asked.reason or ""),)))
-
-
-# --- what is shown ----------------------------------------------------------------------------
+    confirm(what, [str(len(plan.items))], asked.confirmed, plan_lines(plan), call.style)
+    return cleanup_result(cleaning.CleanupResult(plan, (quarantine.expire(plan, reason=asked.reason or ""),)))
 
 
 def _begun(prepared: Prepared) -> tuple[str, ...]:
     return tuple(f"incident {i.id} of job {job.id} was begun and not finished" for job, i in prepared.begun)
-
-
-def _result(result: CleanupResult, remarks: tuple[str, ...] = ()) -> Result:
-    incidents = result.incidents
-    reset = any(c.reset for c in result.done)
-    data: Cleanup = {
-        "incident": incidents[0] if len(incidents) == 1 else None,
-        "incidents": list(incidents),
-        "plan": plan_data(result.plan),
-        "applied": [_applied(a) for a in result.applied],
-        "refusals": [_refusal(r) for r in result.refusals],
-        "reset": reset,
-        "dry_run": result.dry_run,
-    }
-    return Result(data, _blocks(result, remarks, reset), result.exit, result.errors)
-
-
-def plan_data(plan: Plan) -> PlanData:
-    """A plan as JSON, the same that ``--plan-out`` writes."""
-    from ingestctl.domain.plan import PLAN_VERSION
-
-    return {
-        "version": PLAN_VERSION,
-        "fingerprint": plan.fingerprint,
-        "items": [_item(i) for i in plan.items],
-        "refusals": [_refusal(r) for r in plan.refusals],
-        "purge": plan.purge,
-        "reset": plan.reset,
-        "level": plan.level,
-        "include_valid": list(plan.include_valid),
-    }
-
-
-def _item(item: Item) -> ItemData:
-    return {
-        "job_id": item.job_id,
-        "video_id": item.video_id,
-        "subject": item.subject,
-        "action": item.action,
-        "verdict": item.verdict,
-        "reason": item.reason,
-        "ref": _ref(item.ref),
-        "size_bytes": item.size_bytes,
-        "etag": item.etag,
-        "sha256": item.sha256,
-        "upload_id": item.upload_id,
-    }
-
-
-def _refusal(refusal: Refusal) -> RefusalData:
-    return {
-        "job_id": refusal.job_id,
-        "subject": refusal.subject,
-        "verdict": refusal.verdict,
-        "reason": refusal.reason,
-        "ref": _ref(refusal.ref),
-    }
-
-
-def _ref(ref: ObjectRef | None) -> RefData | None:
-    return {"bucket": ref.bucket, "key": ref.key} if ref else None
-
-
-def _applied(applied: Applied) -> AppliedData:
-    item = applied.item
-    return {
-        "job_id": item.job_id,
-        "subject": item.subject,
-        "action": item.action,
-        "outcome": applied.outcome,
-        "verdict": item.verdict,
-        **_place(item.ref),
-        "size_bytes": item.size_bytes,
-        "reason": item.reason,
-        "to": _place(applied.to) if applied.to else None,
-    }
-
-
-def _place(ref: ObjectRef | None) -> PlaceData:
-    return {"bucket": ref.bucket if ref else None, "key": ref.key if ref else None}
-
-
-def _blocks(result: CleanupResult, remarks: tuple[str, ...], reset: bool) -> list[Block]:
-    outcomes = {a.item.identity: a.outcome for a in result.applied}
-    rows = [
-        (
-            item.job_id,
-            item.subject,
-            item.verdict,
-            outcomes.get(item.identity, item.action),
-            Size(item.size_bytes),
-            str(item.ref) if item.ref else item.upload_id,
-            item.reason,
-        )
-        for item in result.plan.items
-    ]
-    blocks: list[Block] = [Lines(remarks)] if remarks else []
-    if rows:
-        columns = ("job", "what", "verdict", "dry run" if result.dry_run else "action")
-        blocks.append(Table((*columns, "size", "object", "reason"), rows))
-    said = [f"incident {incident}" for incident in result.incidents]
-    said += ["the job is back in the queue"] if reset else []
-    if not result.plan.changes and not result.done:
-        said.append("nothing to clean up")
-    left = [f"left alone: {r.subject} {r.ref or ''}: {r.reason}" for r in result.refusals]
-    undo = [
-        f"next: ingestctl cleanup --undo {c.incident}"
-        for c in result.done
-        if c.incident and any(a.outcome == "quarantined" for a in c.applied)
-    ]
-    blocks.append(Lines([*(left if result.dry_run else []), *said, *undo]))
-    return blocks
-
-
-def _plan_lines(plan: Plan) -> list[str]:
-    return [_line(item) for item in plan.changes] + [
-        f"  left alone: {r.subject} {r.ref or ''}: {r.reason}" for r in plan.refusals
-    ]
-
-
-def _line(item: Item) -> str:
-    size = f" ({item.size_bytes} bytes)" if item.size_bytes is not None else ""
-    thing = item.ref or item.upload_id or ""
-    return f"  {item.action} {item.subject} {thing}{size}: {item.verdict}, {item.reason}"

@@ -13,11 +13,12 @@ from ingestctl.cli.options import JobArgument, JobOption, Output, Quiet, one_job
 from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
 from ingestctl.cli.view import Format, Id, Lines, Table
+from ingestctl.domain.artifact import Verdict
 from ingestctl.domain.errors import Exit, UsageError
 from ingestctl.domain.verification import Level, Subject, exit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ingestctl.cli.schemas import BadRow, FindingData, VerifyListing, VerifyMany, VerifyOne
     from ingestctl.cli.view import Block
@@ -111,7 +112,9 @@ def command(
     choice = _Choice(tuple(status or ()), source, since, every, _percent(sample), older_than, max_minutes)
 
     def work(call: Call) -> Result:
-        if bool(job or job_id) == choice.many:
+        if (job or job_id) and choice.many:
+            raise UsageError("name a job or say which jobs, not both")
+        if not (job or job_id or choice.many):
             hint = "Name one job, or give --all, --status, --source, --since, --sample or --older-than."
             raise UsageError("say what to verify", hint=hint)
         if compare_audio and level is not Level.DECODE:
@@ -176,7 +179,11 @@ def _next(found: Verification) -> list[str]:
             deep = " --level decode" if found.level is Level.DECODE else ""
             return ["next:", f"  ingestctl cleanup {job}{deep} --dry-run", f"  ingestctl inspect {job}"]
         case Exit.UNAVAILABLE:
-            return ["next:", "  ingestctl doctor", f"  ingestctl verify-artifacts {job} --level decode"]
+            # A deeper look tells more only of an object that was seen.
+            seen = any(f.verdict is Verdict.UNKNOWN and f.etag for f in found.findings)
+            deeper = seen and found.level is not Level.DECODE
+            look = [f"  ingestctl verify-artifacts {job} --level decode"] if deeper else []
+            return ["next:", *(look or ["  ingestctl doctor"])]
         case _:
             return []
 
@@ -207,6 +214,7 @@ def finding_data(finding: Finding) -> FindingData:
         "etag": finding.etag,
         "sha256": finding.sha256,
         "upload_id": finding.upload_id,
+        "bytes_intact": finding.bytes_intact,
     }
 
 
@@ -276,6 +284,7 @@ def _many_result(report: ManyReport) -> Result:
         if f.verdict != "intact"
     ]
     remarks = [_summary(report.checked, "jobs", report.counts), *_not_all(report.not_listed)]
+    remarks += _next_of_many([(f.job_id, f.verdict) for f in report.bad], report.level)
     if not report.complete:
         remarks.append("time is up before the last job: run the same again, and it goes on from there")
     columns = ("job", "job verdict", "subject", "verdict", "evidence")
@@ -289,7 +298,7 @@ def _audit_result(report: AuditReport) -> Result:
     data: VerifyListing = {
         "mode": "listing",
         "level": report.level,
-        "checked": report.rows,
+        "checked": report.checked,
         "counts": dict(report.counts),
         "bad": bad,
         "not_listed": report.not_listed,
@@ -313,13 +322,15 @@ def _audit_result(report: AuditReport) -> Result:
         for b in report.bad
     ]
     remarks = [
-        _summary(report.rows, "artifact rows", report.counts)
+        _summary(report.checked, "artifact rows", report.counts)
+        + _beside(report)
         + f"; {report.objects} objects in {report.listing_requests} listing requests,"
         f" {report.database_pages} database pages",
         *_not_all(report.not_listed),
+        *_next_of_many([(b.job_id, b.finding.verdict) for b in report.bad], report.level),
     ]
     columns = ("job", "subject", "verdict", "object", "evidence")
-    exit_code = exit_of(v for v, n in report.counts.items() if n)
+    exit_code = exit_of(report.verdicts)
     return Result(data, _listed(columns, rows, remarks), exit_code, items=bad)
 
 
@@ -334,6 +345,30 @@ def _bad_data(bad: Bad) -> BadRow:
 def _summary(checked: int, what: str, counts: dict[Any, int]) -> str:
     found = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number)
     return f"{checked} {what}: {found or 'nothing to check'}"
+
+
+def _beside(report: AuditReport) -> str:
+    """What was found beside the rows, each counted by itself."""
+    counts = {
+        "orphan objects": report.orphans,
+        "unfinished uploads": report.unfinished_uploads,
+        "jobs without a full record": report.unrecorded_jobs,
+    }
+    return "".join(f"; {number} {what}" for what, number in counts.items() if number)
+
+
+def _next_of_many(bad: Sequence[tuple[str | None, Verdict]], level: Level) -> list[str]:
+    """What to type of the first job that was found bad; ``doctor`` where none was, and not all was seen."""
+    job = next((job for job, verdict in bad if job and verdict is not Verdict.UNKNOWN), None)
+    if job is not None:
+        deep = " --level decode" if level is Level.DECODE else ""
+        return [
+            "next:",
+            f"  ingestctl verify-artifacts {job}{deep}",
+            f"  ingestctl cleanup {job}{deep} --dry-run",
+        ]
+    unseen = any(verdict is Verdict.UNKNOWN for _, verdict in bad)
+    return ["next:", "  ingestctl doctor"] if unseen else []
 
 
 def _not_all(number: int) -> list[str]:
