@@ -8,7 +8,7 @@ UV := .uv/bin/uv
 
 # What a developer's shell holds must neither reach a test nor point the demo at a real platform.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
-unexport ENV LOG_LEVEL DATABASE_URL UPLOADS_BUCKET $(filter S3_% AWS_%_KEY AWS_PROFILE AWS_SESSION_TOKEN,$(.VARIABLES))
+unexport ENV LOG_LEVEL DATABASE_URL UPLOADS_BUCKET $(filter S3_% AWS_%_KEY AWS_PROFILE AWS_SESSION_TOKEN AWS_REGION AWS_DEFAULT_REGION,$(.VARIABLES))
 unexport $(filter-out INGESTCTL_FFMPEG,$(filter INGESTCTL_%,$(.VARIABLES)))
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo usable),usable)
 export HOME := $(CURDIR)/.venv

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -21,10 +21,23 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ingestctl.db.url import check_url
+from ingestctl.domain.errors import ConfigurationError
+from ingestctl.domain.source import BUCKET_NAME
+from ingestctl.storage.open import parse_url
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic.fields import FieldInfo
 
 GIB = 2**30
+_HTTP = ("http", "https")
+_SCHEMES = {
+    "api_url": _HTTP,
+    "s3_endpoint": _HTTP,
+    "proxy": (*_HTTP, "socks4", "socks4a", "socks5", "socks5h"),
+}
 Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600)]
 
 
@@ -36,7 +49,10 @@ def _setting(default: Any, *names: str, about: str, **limits: Any) -> Any:
 class Settings(BaseSettings):
     """Every setting. docs/reference/settings.md and .env.example are generated from this."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    # `S3_ENDPOINT=` in an env file or a compose file means "not set".
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     home: Path | None = _setting(
         None, "INGESTCTL_HOME", about="Where everything lies by default: $XDG_DATA_HOME/ingestctl."
@@ -78,7 +94,14 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = _setting(
         None, "S3_SECRET_KEY", "INGESTCTL_S3_SECRET_KEY", about="Goes with S3_ACCESS_KEY."
     )
-    s3_region: str | None = _setting(None, "S3_REGION", "INGESTCTL_S3_REGION", about="Default: us-east-1.")
+    s3_region: str | None = _setting(
+        None,
+        "S3_REGION",
+        "INGESTCTL_S3_REGION",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        about="Default: the AWS profile's region, else us-east-1.",
+    )
     s3_timeout_s: Seconds = _setting(
         30.0,
         "INGESTCTL_S3_TIMEOUT_SECONDS",
@@ -245,7 +268,7 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object, info: Any) -> object:
-        # `S3_ENDPOINT=` in an env file or a compose file means "not set".
+        # The same of a flag: `--storage-url ""`.
         if value == "" and info.field_name:
             return cls.model_fields[info.field_name].get_default()
         return value
@@ -274,11 +297,45 @@ class Settings(BaseSettings):
             )
         return self
 
-    @field_validator("api_url")
+    @model_validator(mode="after")
+    def _keys_come_in_pairs(self) -> Settings:
+        if bool(self.s3_access_key) != bool(self.s3_secret_key):
+            names = ("S3_ACCESS_KEY", "S3_SECRET_KEY")
+            there, gone = names if self.s3_access_key else reversed(names)
+            raise ValueError(f"{there} is set and {gone} is not: both are needed, or neither")
+        return self
+
+    @field_validator("api_url", "s3_endpoint", "proxy")
     @classmethod
-    def _is_http(cls, value: str | None) -> str | None:
-        if value is not None and not value.lower().startswith(("http://", "https://")):
-            raise ValueError("it must begin with http:// or https://")
+    def _is_url(cls, value: str | SecretStr | None, info: Any) -> str | SecretStr | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        schemes = _SCHEMES[info.field_name]
+        begin = " or ".join(f"{scheme}://" for scheme in schemes)
+        if text is not None and not text.lower().startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError(f"it must begin with {begin}")
+        if text is not None and not _names_host(text):
+            raise ValueError("it names no host, or a port that is none")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _must(check_url, value.get_secret_value())
+        return value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _is_storage(cls, value: str | None) -> str | None:
+        if value is not None:
+            _must(parse_url, value)
+        return value
+
+    @field_validator("video_bucket", "audio_bucket", "uploads_bucket")
+    @classmethod
+    def _is_bucket(cls, value: str) -> str:
+        if not BUCKET_NAME.fullmatch(value):
+            raise ValueError("a bucket's name is 2 to 255 letters, digits, '.', '_' and '-', a letter first")
         return value
 
     @property
@@ -343,6 +400,22 @@ def secret_names() -> tuple[str, ...]:
     return tuple(
         n for f in Settings.model_fields.values() if "SecretStr" in str(f.annotation) for n in env_names(f)
     )
+
+
+def _must(check: Callable[[str], object], value: str) -> None:
+    """Have an adapter look at ``value``; its refusal becomes pydantic's, which names the setting."""
+    try:
+        check(value)
+    except ConfigurationError as error:
+        raise ValueError(f"{error.message}. {error.hint}".rstrip()) from None
+
+
+def _names_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def _password(url: str) -> str:

@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from ingestctl.db.base import RunError
-from ingestctl.db.engine import open_store, safe_url, wal_is_safe
+from ingestctl.db.engine import open_store, wal_is_safe
+from ingestctl.db.url import safe_url
 from ingestctl.domain.errors import (
     Busy,
     ConfigurationError,

@@ -6,91 +6,54 @@ in transaction mode (pgbouncer) may stand in between.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
 from ingestctl.db.types import lenient_loads
-from ingestctl.domain.errors import ConfigurationError
+from ingestctl.db.url import is_sqlite, postgresql_parameters, safe_url, sqlite_path
+from ingestctl.domain.errors import SchemaOutdated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
     from sqlalchemy.engine import Connection, Engine
 
     from ingestctl.db.store import SqlJobStore
 
 APPLICATION = "ingestctl"
-POSTGRESQL_SCHEMES = ("postgresql+psycopg", "postgresql", "postgres")
 MAX_LOCK_WAIT_S = 5.0
 POOL_SIZE = 5
 POOL_OVERFLOW = 15
 
 
-def open_store(url: str, *, timeout_s: float = 10.0) -> SqlJobStore:
+def open_store(url: str, *, timeout_s: float = 10.0, create: bool = False) -> SqlJobStore:
     """The store at ``url``. Connects on first use, not here.
 
     ``postgresql://``, ``postgres://``, ``postgresql+psycopg://`` (libpq parameters allowed) or
     ``sqlite:///path``. ``timeout_s`` bounds connecting, each statement, and waiting for a lock.
+    ``create`` lets SQLite make a file that is not there; without it the first use raises SchemaOutdated.
     Raises ConfigurationError naming the value, its password masked.
     """
     from ingestctl.db.store import SqlJobStore
     from ingestctl.db.transactions import Database
 
-    return SqlJobStore(Database(create_engine(url, timeout_s=timeout_s), safe_url(url), timeout_s=timeout_s))
+    engine = create_engine(url, timeout_s=timeout_s, create=create)
+    return SqlJobStore(Database(engine, safe_url(url), timeout_s=timeout_s))
 
 
-def safe_url(url: str) -> str:
-    """``url`` for people: no password, however badly it is formed."""
-    shown = re.sub(r"(?i)([?&](?:password|sslpassword|passfile)=)[^&]*", r"\1***", url)
-    return re.sub(
-        r"://([^:/?#@]*)(?::.*)?@", lambda m: f"://{m[1]}{':***' if ':' in m[0][3:] else ''}@", shown
-    )
-
-
-def is_sqlite(url: str) -> bool:
-    """Whether ``url`` names an SQLite file."""
-    return url.startswith("sqlite:")
-
-
-def create_engine(url: str, *, timeout_s: float, pooled: bool = True) -> Engine:
+def create_engine(url: str, *, timeout_s: float, pooled: bool = True, create: bool = False) -> Engine:
     """An engine whose every transaction follows our rules; ``pooled=False`` keeps no connection."""
     if is_sqlite(url):
-        return _sqlite_engine(sqlite_path(url), timeout_s, pooled=pooled)
+        return _sqlite_engine(sqlite_path(url), timeout_s, pooled=pooled, create=create)
     return _postgresql_engine(postgresql_parameters(url), timeout_s, pooled=pooled)
 
 
 # --- PostgreSQL -------------------------------------------------------------------------------
-
-
-def postgresql_parameters(url: str) -> dict[str, Any]:
-    """libpq's parameters in ``url``. Raises ConfigurationError, without the password in its text."""
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict
-
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in POSTGRESQL_SCHEMES:
-        raise ConfigurationError(
-            f"database URL {safe_url(url)!r} is not supported",
-            hint="Use postgresql://user:password@host:5432/name or sqlite:////absolute/path.db.",
-        )
-    try:
-        parameters = dict(conninfo_to_dict(f"postgresql://{rest}"))
-        ports = str(parameters.get("port") or "").split(",")
-    except psycopg.Error:  # its text may quote a piece of the password
-        ports = ["?"]
-    # libpq looks at ports only when it connects; a password with a bare "/" ends up as one.
-    if any(port and not (port.isdecimal() and 0 < int(port) < 65536) for port in ports):
-        raise ConfigurationError(
-            f"database URL {safe_url(url)!r} is malformed",
-            hint="Percent-encode special characters in the user name and password (/ is %2F, @ is %40).",
-        )
-    return parameters
 
 
 def _postgresql_engine(parameters: dict[str, Any], timeout_s: float, *, pooled: bool) -> Engine:
@@ -163,28 +126,30 @@ def _bounded_connect(limit_s: float) -> Any:
 # --- SQLite -----------------------------------------------------------------------------------
 
 
-def sqlite_path(url: str) -> str:
-    """The file that ``sqlite:///path`` names (four slashes: an absolute path)."""
-    path = url.removeprefix("sqlite:///")
-    if path == url or not path or path.startswith(":memory:") or "?" in path:
-        raise ConfigurationError(
-            f"database URL {safe_url(url)!r} is not supported",
-            hint="Use sqlite:///relative.db or sqlite:////absolute/path.db, without parameters.",
-        )
-    return path
-
-
 def wal_is_safe(version: tuple[int, ...]) -> bool:
     """Whether this SQLite is free of the bug by which write-ahead logging can corrupt a database."""
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
-def _sqlite_engine(path: str | Path, timeout_s: float, *, pooled: bool) -> Engine:
+def _sqlite_engine(path: str, timeout_s: float, *, pooled: bool, create: bool) -> Engine:
     journal = "wal" if wal_is_safe(sqlite3.sqlite_version_info) else "delete"
 
+    file = Path(path).absolute()
+    address = f"{file.as_uri()}?mode={'rwc' if create else 'rw'}"
+
     def connect() -> sqlite3.Connection:
+        if not create and file.parent.is_dir() and not file.exists():
+            raise SchemaOutdated(
+                f"there is no database file {path!r}",
+                hint="Correct DATABASE_URL, or create the file with `ingestctl db upgrade`.",
+            )
         connection = sqlite3.connect(
-            path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=200
+            address,
+            uri=True,
+            timeout=timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=200,
         )
         try:
             connection.execute("PRAGMA foreign_keys = ON")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from ingestctl.db.engine import create_engine, is_sqlite, safe_url
+from ingestctl.db.engine import create_engine
 from ingestctl.db.failures import is_transient, sqlstate, translate
 from ingestctl.db.tables import HEAD, INDEXES, VERSION_TABLE, metadata, version
+from ingestctl.db.url import is_sqlite, safe_url
 from ingestctl.domain.errors import DatabaseUnavailable, SchemaOutdated
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def upgrade(url: str, *, timeout_s: float = 10.0, patience_s: float = PATIENCE_S
     time queueing for its lock only briefly. Raises ConfigurationError, DatabaseUnavailable,
     DatabaseRefused; SchemaOutdated if the database is newer than this program.
     """
-    engine = create_engine(url, timeout_s=timeout_s, pooled=False)
+    engine = create_engine(url, timeout_s=timeout_s, pooled=False, create=True)
     until = time.monotonic() + patience_s
     try:
         with _upgrade_lock(engine, until, safe_url(url)):
