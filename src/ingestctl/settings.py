@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import (
     AliasChoices,
@@ -21,22 +21,21 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from ingestctl.db.url import check_url
-from ingestctl.domain.errors import ConfigurationError
-from ingestctl.domain.source import BUCKET_NAME
-from ingestctl.storage.open import parse_url
+from ingestctl import setting_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pydantic.fields import FieldInfo
 
 GIB = 2**30
-_HTTP = ("http", "https")
-_SCHEMES = {
-    "api_url": _HTTP,
-    "s3_endpoint": _HTTP,
-    "proxy": (*_HTTP, "socks4", "socks4a", "socks5", "socks5h"),
+_CHECKS = {
+    "api_url": setting_checks.http_url,
+    "s3_endpoint": setting_checks.http_url,
+    "proxy": setting_checks.proxy_url,
+    "database_url": setting_checks.database_url,
+    "storage_url": setting_checks.storage_url,
+    "video_bucket": setting_checks.bucket_name,
+    "audio_bucket": setting_checks.bucket_name,
+    "uploads_bucket": setting_checks.bucket_name,
 }
 Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600)]
 
@@ -305,37 +304,11 @@ class Settings(BaseSettings):
             raise ValueError(f"{there} is set and {gone} is not: both are needed, or neither")
         return self
 
-    @field_validator("api_url", "s3_endpoint", "proxy")
+    @field_validator(*_CHECKS)
     @classmethod
-    def _is_url(cls, value: str | SecretStr | None, info: Any) -> str | SecretStr | None:
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        schemes = _SCHEMES[info.field_name]
-        begin = " or ".join(f"{scheme}://" for scheme in schemes)
-        if text is not None and not text.lower().startswith(tuple(f"{scheme}://" for scheme in schemes)):
-            raise ValueError(f"it must begin with {begin}")
-        if text is not None and not _names_host(text):
-            raise ValueError("it names no host, or a port that is none")
-        return value
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_database(cls, value: SecretStr | None) -> SecretStr | None:
+    def _looks_right(cls, value: str | SecretStr | None, info: Any) -> str | SecretStr | None:
         if value is not None:
-            _must(check_url, value.get_secret_value())
-        return value
-
-    @field_validator("storage_url")
-    @classmethod
-    def _is_storage(cls, value: str | None) -> str | None:
-        if value is not None:
-            _must(parse_url, value)
-        return value
-
-    @field_validator("video_bucket", "audio_bucket", "uploads_bucket")
-    @classmethod
-    def _is_bucket(cls, value: str) -> str:
-        if not BUCKET_NAME.fullmatch(value):
-            raise ValueError("a bucket's name is 2 to 255 letters, digits, '.', '_' and '-', a letter first")
+            _CHECKS[info.field_name](value.get_secret_value() if isinstance(value, SecretStr) else value)
         return value
 
     @property
@@ -400,22 +373,6 @@ def secret_names() -> tuple[str, ...]:
     return tuple(
         n for f in Settings.model_fields.values() if "SecretStr" in str(f.annotation) for n in env_names(f)
     )
-
-
-def _must(check: Callable[[str], object], value: str) -> None:
-    """Have an adapter look at ``value``; its refusal becomes pydantic's, which names the setting."""
-    try:
-        check(value)
-    except ConfigurationError as error:
-        raise ValueError(f"{error.message}. {error.hint}".rstrip()) from None
-
-
-def _names_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return False
 
 
 def _password(url: str) -> str:
