@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 GIB = 2**30
+DATABASE_FILE = "ingestctl.db"
+"""The embedded database, in the home folder."""
 _CHECKS = {
     "api_url": setting_checks.http_url,
     "s3_endpoint": setting_checks.http_url,
@@ -298,10 +300,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keys_come_in_pairs(self) -> Settings:
-        if bool(self.s3_access_key) != bool(self.s3_secret_key):
-            names = ("S3_ACCESS_KEY", "S3_SECRET_KEY")
-            there, gone = names if self.s3_access_key else reversed(names)
-            raise ValueError(f"{there} is set and {gone} is not: both are needed, or neither")
+        # A secret alone chooses no storage and harms nobody before one is opened.
+        if self.s3_access_key and not self.s3_secret_key:
+            raise ValueError("S3_ACCESS_KEY is set and S3_SECRET_KEY is not: both are needed, or neither")
         return self
 
     @field_validator(*_CHECKS)
@@ -336,7 +337,7 @@ class Settings(BaseSettings):
         """The database to open."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{(self.home_dir / 'ingestctl.db').absolute()}"
+        return f"sqlite:///{(self.home_dir / DATABASE_FILE).absolute()}"
 
     @property
     def effective_storage_url(self) -> str:

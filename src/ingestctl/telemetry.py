@@ -45,7 +45,10 @@ class _JsonLines(logging.Formatter):
 
 
 def configure(level: str, redact: Redactor, *, log_dir: Path | None, to_stderr: bool) -> logging.Logger:
-    """Build the logger: JSON lines to stderr and, if a folder is given, to a file that logrotate may move."""
+    """Build the logger: JSON lines to stderr and, if a folder is given, to a file that logrotate may move.
+
+    Raises OSError where that file cannot be written.
+    """
     logger = logging.getLogger("ingestctl")
     logger.handlers.clear()
     logger.propagate = False
@@ -53,7 +56,7 @@ def configure(level: str, redact: Redactor, *, log_dir: Path | None, to_stderr: 
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if to_stderr else []
     if log_dir is not None:
         log_dir.mkdir(parents=True, exist_ok=True)
-        handlers.append(WatchedFileHandler(log_dir / LOG_FILE, encoding="utf-8", delay=True))
+        handlers.append(WatchedFileHandler(log_dir / LOG_FILE, encoding="utf-8"))
     for handler in handlers or [logging.NullHandler()]:
         handler.setFormatter(_JsonLines(redact))
         logger.addHandler(handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import socket
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingestctl.domain.redact import Redactor
 from ingestctl.domain.source import Buckets
+from ingestctl.settings import DATABASE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,6 +106,10 @@ class Wiring:
         if self.settings.embedded_database:
             with usable("INGESTCTL_HOME", home):
                 home.mkdir(parents=True, exist_ok=True, mode=0o700)
+                # A file that is there may be read; a new one needs a folder that can be written.
+                wanted = os.X_OK if (home / DATABASE_FILE).exists() else os.X_OK | os.W_OK
+                if not os.access(home, wanted):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     @cached_property
     def storage(self) -> Storage:

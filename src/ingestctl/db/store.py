@@ -37,7 +37,9 @@ class SqlJobStore(Audits, Queries, Claims, OwnerWrites, Intake, Incidents, Facts
     def check_schema(self) -> None:
         try:
             found = self._db.read(lambda c: c.scalar(sa.select(version.c.version_num)))
-        except SchemaOutdated:
+        except SchemaOutdated as error:
+            if error.hint != SchemaOutdated.default_hint:  # there is no file at all
+                raise
             found = None
         if found == HEAD:
             return

@@ -72,7 +72,7 @@ class ClientBox:
 def _make_client(options: S3Options) -> S3Client:
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ProfileNotFound
+    from botocore.exceptions import BotoCoreError, PartialCredentialsError, ProfileNotFound
 
     config = Config(
         signature_version="s3v4",
@@ -98,6 +98,9 @@ def _make_client(options: S3Options) -> S3Client:
         )
     except ProfileNotFound as error:
         hint = "Correct AWS_PROFILE, or set S3_ACCESS_KEY and S3_SECRET_KEY."
+        raise ConfigurationError(f"S3 cannot be used: {error}", hint=hint) from error
+    except PartialCredentialsError as error:
+        hint = "Set both S3_ACCESS_KEY and S3_SECRET_KEY, or neither."
         raise ConfigurationError(f"S3 cannot be used: {error}", hint=hint) from error
     except (ValueError, BotoCoreError) as error:
         region = options.region or "by default"
