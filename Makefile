@@ -29,9 +29,9 @@ demo: .venv/run.stamp ## Run one real job end to end in .demo/: fetch, extract, 
 	@INGESTCTL_HOME="$$(pwd)/.demo" $(PY) -m ingestctl demo
 
 test: .venv/dev.stamp ## Run every test on real services that the tests start themselves
-	@$(PY) -m pytest -m "not soak" -n auto
+	@$(PY) -m pytest -m "not soak" -n auto --dist worksteal
 
-soak: .venv/dev.stamp ## Repeat the crash matrix and the races with random faults for MINUTES=15; also 2 GB objects
+soak: .venv/dev.stamp mutants ## Repeat the crash matrix and the races with random faults for MINUTES=15; also 2 GB objects, mutants
 	@SOAK_MINUTES=$(MINUTES) $(PY) -m pytest -m soak
 
 mutants: .venv/dev.stamp ## Take each safety check out of a copy of the program and see a test go red (MUTANTS="name" picks)

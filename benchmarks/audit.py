@@ -26,10 +26,12 @@ from tests.services import listing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.command import Ran
     from benchmarks.lab import Lab
 
 JOBS = int(os.environ.get("BENCH_AUDIT_JOBS", "500000"))
 """Two objects each."""
+LIMIT_MIB = 250e6 / 2**20  # 250 MB
 ASKED = 2000
 """Requests that the time of a million is extrapolated from."""
 SEED = """
@@ -53,10 +55,13 @@ def audit(lab: Lab) -> Iterator[Figure]:
         yield Figure(
             f"{what}: listing requests", data["listing_requests"], objects / 1000, "1 per 1,000", 1.0, ""
         )
-        yield Figure(f"{what}: peak RSS", ran.peak_mib, 250, "the limit", 1.0, "MiB")
+        yield Figure(f"{what}: peak RSS", ran.peak_mib, LIMIT_MIB, "the limit", 1.0, "MiB")
         yield Figure(what, ran.seconds, one_by_one(endpoint) * objects, f"HEAD each, from {ASKED}", 0.5)
         if shutil.which("rclone"):
-            yield Figure(what, ran.seconds, rclone(lab, endpoint), "rclone lsf (lists only)", 20.0)
+            listed = rclone(lab, endpoint)
+            peak = max(r.peak_mib for r in listed)
+            yield Figure(what, ran.seconds, sum(r.seconds for r in listed), "rclone lsf (lists only)", 0.33)
+            yield Figure(f"{what}: peak RSS", ran.peak_mib, peak, "rclone lsf", 0.25, "MiB")
         else:
             print("rclone is not installed (Debian: apt install rclone): not measured", file=sys.stderr)
 
@@ -82,11 +87,13 @@ def one_by_one(endpoint: str) -> float:
     return took
 
 
-def rclone(lab: Lab, endpoint: str) -> float:
-    """Seconds that rclone takes to list both buckets."""
-    took = 0.0
+def rclone(lab: Lab, endpoint: str) -> list[Ran]:
+    """rclone listing each bucket: names, sizes and ETags, as much as ours compares."""
+    ran = []
     for bucket in listing.BUCKETS:
-        remote = f":s3,provider=Other,endpoint='{endpoint}',access_key_id=a,secret_access_key=b:{bucket}"
+        # Version 1, which rclone takes of servers it does not know, pages by a marker that ours ignores.
+        server = f"provider=Other,list_version=2,endpoint='{endpoint}'"
+        remote = f":s3,{server},access_key_id=a,secret_access_key=b:{bucket}"
         command = ["rclone", "lsf", "--recursive", "--fast-list", "--format", "psh", remote]
-        took += run(command, env=lab.aws_env(endpoint), cwd=lab.scratch).seconds
-    return took
+        ran.append(run(command, env=lab.aws_env(endpoint), cwd=lab.scratch))
+    return ran

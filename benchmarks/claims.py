@@ -26,7 +26,11 @@ QUEUE = "bench"
 
 
 def claim_and_finish(lab: Lab) -> Iterator[Figure]:
-    """Ours also takes a lease, keeps the fence and writes run, video and events."""
+    """The calls that a worker makes for a job, in two transactions each: to take it, and to end it.
+
+    Theirs change one row and have triggers write the events. Ours lock job and video, look for other
+    attempts at the video, and write run, job, video and events behind the fence.
+    """
     store = open_store(lab.database_url)
     try:
         with asyncio.Runner() as runner:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchmarks.lab import Lab
 
-LIMIT_MIB = 250
+LIMIT_MIB = 250e6 / 2**20  # 250 MB
 
 
 def memory(lab: Lab) -> Iterator[Figure]:

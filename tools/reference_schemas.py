@@ -133,7 +133,7 @@ _INTRO = """# JSON
   renamed or retyped within `ingestctl/v1`.
 - Messages, logs and progress go to stderr. Secrets and the queries of signed URLs are masked.
 
-`--output ndjson` prints one item a line; when something failed, the one envelope instead.
+`--output ndjson` prints one item a line; when something failed, a last line is the envelope, its `data` null.
 
 | command | data | line of ndjson | schema |
 |---|---|---|---|"""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +100,8 @@ def _secret_files(dotenv: Mapping[str, str | None]) -> dict[str, object]:
 
 def _shown_value(value: object) -> str:
     if isinstance(value, SecretStr):
-        secret = value.get_secret_value()
+        # A bare "/" in a password is a mistake, and still a password.
+        secret = re.sub(r"://.*@", "://***@", value.get_secret_value(), flags=re.DOTALL)
         return Redactor()(secret) if "://" in secret else "***"
     if isinstance(value, tuple):
         return ", ".join(map(str, value))

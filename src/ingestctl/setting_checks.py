@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ingestctl.db.url import check_url
+from ingestctl.db.connect import check_url
 from ingestctl.domain.errors import ConfigurationError
 from ingestctl.domain.source import BUCKET_NAME
 from ingestctl.storage.open import parse_url
@@ -28,7 +28,7 @@ def proxy_url(text: str) -> None:
 
 
 def database_url(text: str) -> None:
-    """See :func:`ingestctl.db.url.check_url`."""
+    """See :func:`ingestctl.db.connect.check_url`."""
     _asked(check_url, text)
 
 

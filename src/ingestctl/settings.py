@@ -312,6 +312,15 @@ class Settings(BaseSettings):
             _CHECKS[info.field_name](value.get_secret_value() if isinstance(value, SecretStr) else value)
         return value
 
+    @field_validator("home", "log_dir", "cookies_file", "scratch_dir", "ffmpeg")
+    @classmethod
+    def _can_be(cls, value: Path | None) -> Path | None:
+        if value is not None and any(
+            len(part.encode("utf-8", "surrogateescape")) > 255 for part in value.parts
+        ):
+            raise ValueError("a name in it is longer than 255 bytes")
+        return value
+
     @property
     def effective_heartbeat_s(self) -> float:
         """How often the lease is renewed: as set, else every 10 s, or sooner where the lease is short."""
@@ -355,8 +364,8 @@ class Settings(BaseSettings):
             if isinstance(value, SecretStr):
                 secret = value.get_secret_value()
                 # Of a URL only the password is secret; messages may hold it encoded or not.
-                word = _password(secret) if "://" in secret else secret
-                found += [word, unquote(word)]
+                words = _passwords(secret) if "://" in secret else [secret]
+                found += [form for word in words for form in (word, unquote(word))]
         # Of a notification's URL everything may be secret but the scheme.
         notify = self.notify_urls.get_secret_value().split() if self.notify_urls else []
         found += [url.partition("://")[2] for url in notify]
@@ -376,6 +385,8 @@ def secret_names() -> tuple[str, ...]:
     )
 
 
-def _password(url: str) -> str:
-    netloc = url.partition("://")[2].partition("/")[0]
-    return netloc.rpartition("@")[0].partition(":")[2]
+def _passwords(url: str) -> list[str]:
+    """What stands between user and host, also where a bare "/" in it makes the URL a malformed one."""
+    rest = url.partition("://")[2]
+    places = (rest.partition("/")[0], rest.partition("?")[0], rest)
+    return [place.rpartition("@")[0].partition(":")[2] for place in places]

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING, Any
 
+from ingestctl.domain.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,22 +43,25 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps({k: self._redact.data(v) for k, v in entry.items()}, default=str)
+        return json.dumps(self._redact.data(entry), default=str)
 
 
 def configure(level: str, redact: Redactor, *, log_dir: Path | None, to_stderr: bool) -> logging.Logger:
-    """Build the logger: JSON lines to stderr and, if a folder is given, to a file that logrotate may move.
-
-    Raises OSError where that file cannot be written.
-    """
+    """Build the logger: JSON lines to stderr and, if a folder is given, to a file that logrotate may move."""
     logger = logging.getLogger("ingestctl")
     logger.handlers.clear()
     logger.propagate = False
     logger.setLevel(level)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if to_stderr else []
     if log_dir is not None:
-        log_dir.mkdir(parents=True, exist_ok=True)
-        handlers.append(WatchedFileHandler(log_dir / LOG_FILE, encoding="utf-8"))
+        try:
+            log_dir.mkdir(parents=True, exist_ok=True)
+            handlers.append(WatchedFileHandler(log_dir / LOG_FILE, encoding="utf-8"))
+        except OSError as error:
+            raise ConfigurationError(
+                f"INGESTCTL_LOG_DIR={str(log_dir)!r} cannot be used: {error.strerror}",
+                hint="Set it to a folder that can be written.",
+            ) from error
     for handler in handlers or [logging.NullHandler()]:
         handler.setFormatter(_JsonLines(redact))
         logger.addHandler(handler)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ingestctl.api.base import PlatformApi
+    from ingestctl.db.one_job import JobReader
     from ingestctl.db.store import SqlJobStore
     from ingestctl.domain.escalation import Thresholds
     from ingestctl.domain.stop import Stop
@@ -79,6 +80,25 @@ class Wiring:
         else:
             store.check_schema()
         return store
+
+    @cached_property
+    def reader(self) -> JobReader:
+        """Reads single jobs, at this program's schema, without loading SQLAlchemy. See :attr:`store`."""
+        from ingestctl.db.one_job import open_reader
+        from ingestctl.domain.errors import SchemaOutdated
+
+        settings = self.settings
+        self._make_home()
+        reader = open_reader(settings.effective_database_url, timeout_s=settings.database_timeout_s)
+        self._closers.append(reader.close)
+        try:
+            reader.check_schema()
+        except SchemaOutdated:
+            if not settings.embedded_database:
+                raise
+            reader.close()
+            self.migrate()
+        return reader
 
     @cached_property
     def raw_store(self) -> SqlJobStore:

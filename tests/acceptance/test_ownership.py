@@ -188,11 +188,14 @@ def test_sigint_is_130(stage: Stage) -> None:
 def test_the_second_of_two_is_turned_away(stage: Stage, kind: str) -> None:
     world = stage.worlds[kind]
     job_id, worker = stage.held(world, "downloading")
+    nobody = world.run("no-such-job")
     second = world.run(job_id)
     assert second.code == 21, second.stdout
-    assert second.seconds < 2
+    assert second.seconds < nobody.seconds + 2  # however long a start takes on a busy machine
     assert second.error["code"] == "busy"
     assert second.error["job_id"] == job_id
+    assert f"ingestctl inspect {job_id}" in second.error["hint"]
+    assert (second.data["job_id"], second.data["outcome"]) == (job_id, "busy")
     worker.signal(signal.SIGTERM)
     worker.done(15)
     stage.free()
@@ -225,8 +228,9 @@ def test_canceled_by_the_orchestrator(stage: Stage) -> None:
     job_id, worker = stage.held(world, "downloading")
     world.query("UPDATE jobs SET status = 'canceled', finished_at = now() WHERE id = ?", job_id)
     before = (world.row("jobs", job_id), world.events(job_id))
-    ended = worker.done(10)
-    assert ended.code == 21, ended.stdout
+    ended = worker.done(20)
+    assert (ended.code, ended.error["code"]) == (14, "canceled"), ended.stdout
+    assert (ended.data["status"], ended.data["outcome"]) == ("canceled", "interrupted")
     assert (world.row("jobs", job_id), world.events(job_id)) == before
     assert not [key for key in world.objects() if before[0]["video_id"] in key[1]]
     assert world.leftovers() == []

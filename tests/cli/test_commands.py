@@ -145,7 +145,8 @@ def test_jobs_filters(world: World, jobs: dict[str, str]) -> None:
     assert found("--until", "1h") == found("--since", "2099-01-01") == set()
     assert found("https://MEDIA.example/done.mp4") == {"done"}
     video = world.row("jobs", jobs["stuck"])["video_id"]
-    assert found(video) == {"stuck"}
+    assert found(video) == found(video, "--status", "running") == {"stuck"}
+    assert found(video, "--status", "failed") == found(video, "--source", "youtube.com") == set()
 
     seen, after = [], ""
     for _ in range(4):
@@ -201,6 +202,10 @@ def test_submit_from_stdin_takes_what_it_can(world: World) -> None:
     assert done.json["status"] == "partial"
     assert [j["created"] for j in done.data["jobs"]] == [True, False]
     assert len({j["job_id"] for j in done.data["jobs"]}) == 1
+    lined = world.cli("submit", "-", "-o", "ndjson", stdin=lines, text=True).stdout.splitlines()
+    *items, last = [json.loads(line) for line in lined]
+    assert [i["job_id"] for i in items] == [j["job_id"] for j in done.data["jobs"]]
+    assert (last["exit_code"], last["data"], len(last["errors"])) == (16, None, 2)
     assert len(done.json["errors"]) == 2
     assert "/no/such/file" in done.error["message"]
     assert len(world.query("SELECT id FROM jobs")) == before + 1

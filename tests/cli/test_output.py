@@ -245,6 +245,30 @@ def test_help_and_version_load_nothing_heavy(world: World, option: str) -> None:
         assert order == sorted(order)
 
 
+def test_inspect_loads_nothing_heavy(world: World) -> None:
+    """SQLAlchemy would take longer than all the rest of it."""
+    made = world.cli("submit", "https://media.example/inspected.mp4", "--output", "json", text=True)
+    job_id = json.loads(made.stdout)["data"]["jobs"][0]["job_id"]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "ingestctl", "inspect", job_id],
+        env=world.env, cwd=world.home, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert job_id in done.stdout
+    assert "ingestctl" in loaded
+    heavy = {
+        "sqlalchemy",
+        "alembic",
+        "boto3",
+        "botocore",
+        "yt_dlp",
+        "rich",
+        "tenacity",
+        "filelock",
+    }
+    assert not loaded & (heavy | {"apprise", "humanize", "requests"})
+
+
 def test_every_commands_help_ends_with_its_exit_codes(world: World) -> None:
     for command in (
         "jobs",

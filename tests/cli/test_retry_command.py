@@ -147,7 +147,7 @@ def test_through_the_api_once(world: World, platform: Platform) -> None:
     assert (refused.code, len(platform.answers)) == (14, 1)
     platform.faults = [(401, {"error": {"code": "unauthorized", "message": "no"}})]
     denied = world.cli("retry", "job-b", "--via", "api", env=env)
-    assert denied.code == 13
+    assert (denied.code, denied.data["outcome"]) == (13, "failed")
     assert "api-key-value" not in denied.stdout + denied.stderr
     assert world.cli("retry", "job-a", "--via", "api").code == 13
     assert statuses(world) == ["failed"] * 3

@@ -310,7 +310,7 @@ def test_success_is_all_or_nothing(world: World) -> None:
     (made,) = world.sql("SELECT * FROM jobs WHERE idempotency_key = 'transcription:v-a'")
     assert (made["type"], made["status"], made["video_id"]) == ("transcription", "queued", "v-a")
     with pytest.raises(LostAuthority):
-        succeed(world, lease)
+        world.store.fail(lease, RunError("internal", "x"))
 
 
 def test_the_hand_off_is_created_once(world: World) -> None:
@@ -339,29 +339,6 @@ def test_failure_and_release(world: World) -> None:
     assert world.store.runs("a")[1].error_code == "interrupted"
     assert world.events("a")[-1] == "job.released"
     assert world.next() is not None
-
-
-@pytest.mark.parametrize("end", ["succeed", "fail", "release"])
-def test_an_end_that_is_asked_for_again_is_written_once(world: World, end: str) -> None:
-    """Its first answer may have been lost. An end that is not this very one is refused."""
-
-    def ends(word: str) -> None:
-        if end == "succeed":
-            succeed(world, lease)
-        elif end == "fail":
-            world.store.fail(lease, RunError("internal", word))
-        else:
-            world.store.release(lease, reason=word)
-
-    world.submit("a")
-    lease = world.claim("a").lease
-    ends("x")
-    before = world.everything()
-    ends("x")
-    assert world.everything() == before
-    with pytest.raises(LostAuthority):
-        world.store.fail(lease, RunError("internal", "y"))
-    assert world.everything() == before
 
 
 def test_artifact_rows_follow_their_key(world: World) -> None:

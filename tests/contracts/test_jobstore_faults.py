@@ -14,17 +14,19 @@ import psycopg
 import pytest
 
 from ingestctl.db.base import RunError
-from ingestctl.db.engine import open_store, wal_is_safe
-from ingestctl.db.url import safe_url
+from ingestctl.db.connect import safe_url, wal_is_safe
+from ingestctl.db.engine import open_store
 from ingestctl.domain.errors import (
     Busy,
     ConfigurationError,
     DatabaseRefused,
     DatabaseUnavailable,
+    LostAuthority,
     SchemaOutdated,
 )
 from ingestctl.domain.job import Phase
 from tests.contracts.jobstore_world import World, new_job
+from tests.contracts.test_jobstore import succeed
 from tests.services.fault_proxy import Fault, FaultProxy, nth
 
 if TYPE_CHECKING:
@@ -68,6 +70,29 @@ def test_a_lost_reply_to_commit_is_recognised_as_success(proxied: tuple[World, F
     world.store.fail(lease, RunError("internal", "x"))
     assert proxy.strikes == 5
     assert world.events("a") == ["job.submitted", "run.started", "phase.started", "job.failed"]
+
+
+@pytest.mark.parametrize("end", ["succeed", "fail", "release"])
+def test_an_end_that_is_asked_for_again_is_written_once(world: World, end: str) -> None:
+    """Its first answer may have been lost. An end that is not this very one is refused."""
+
+    def ends(word: str) -> None:
+        if end == "succeed":
+            succeed(world, lease)
+        elif end == "fail":
+            world.store.fail(lease, RunError("internal", word))
+        else:
+            world.store.release(lease, reason=word)
+
+    world.submit("a")
+    lease = world.claim("a").lease
+    ends("x")
+    before = world.everything()
+    ends("x")
+    assert world.everything() == before
+    with pytest.raises(LostAuthority):
+        world.store.fail(lease, RunError("internal", "y"))
+    assert world.everything() == before
 
 
 def test_a_commit_that_never_arrived_is_not_taken_for_success(proxied: tuple[World, FaultProxy]) -> None:

@@ -57,7 +57,7 @@ def test_what_is_published_is_what_is_read(case: Case) -> None:
 
 
 def test_several_parts_arrive_in_order(case: Case) -> None:
-    blocks = [bytes([n]) * (7 * MIB + n) for n in range(7)]  # parts are 16 MiB: boundaries fall inside
+    blocks = [bytes([n]) * (7 * MIB + n) for n in range(7)]  # parts are 8 MiB: boundaries fall inside
     session = case.storage.begin(UploadRequest(case.ref(), "video/mp4"))
     for block in blocks:
         session.append(block)

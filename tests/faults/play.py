@@ -48,7 +48,8 @@ def arm(case: Case, lines: Lines) -> Callable[[], bool]:
     else:
         cue = Cue(case.phase, lambda: _strike(case, lines), once_recorded=case.service == "postgres")
         lines.postgres.watch = cue
-    return lambda: cue.struck
+    one = case.lasts == ONCE or bool(case.words)
+    return lambda: cue.struck and (line.strikes > 0 or not one)
 
 
 class _Requests:

@@ -99,6 +99,9 @@ class Body:
     code: str
     cause: str
     exit: int
+    deadline_s: float = 60
+    silence_s: float = 20
+    """How long the source may keep silent: short where that must end it, or a busy machine could."""
 
 
 BODIES = [
@@ -108,9 +111,9 @@ BODIES = [
     Body("br", "source_refused", "invalid_source", 15),
     Body("page", "source_refused", "invalid_source", 15),
     Body("packedpage", "source_refused", "invalid_source", 15),
-    Body("drip", "deadline_exceeded", "download_timeout", 22),
-    Body("dripheader", "deadline_exceeded", "download_timeout", 22),
-    Body("silent", "source_failed", "download_timeout", 20),
+    Body("drip", "deadline_exceeded", "download_timeout", 22, deadline_s=3),
+    Body("dripheader", "deadline_exceeded", "download_timeout", 22, deadline_s=3),
+    Body("silent", "source_failed", "download_timeout", 20, silence_s=1),
     Body("endlessheader", "source_failed", "download_timeout", 20),
     Body("short", "source_failed", "download_timeout", 20),
     Body("long", "audio_extraction_failed", "audio_extraction_failed", 20),

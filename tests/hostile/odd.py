@@ -171,6 +171,7 @@ REMADE: dict[str, tuple[str, Callable[[bytes], bytes], float]] = {
     "joined.ts": ("h264.ts", lambda data: data + data, 2.0),
     "null-packets.ts": ("h264.ts", lambda data: data + (b"\x47\x1f\xff\x10" + bytes(184)) * 40, 1.0),
     "tagged.mp3": ("bare.mp3", lambda data: data + b"TAG" + bytes(125), 1.0),
+    "stuffed.mpg": ("mpeg1.mpg", lambda data: data + bytes(20), 1.0),
     "dvd-end.mpg": ("mpeg2.mpg", lambda data: data + b"\0\0\1\xb9", 1.0),
 }
 """Made from another one's bytes: name, of which, how, and its seconds."""

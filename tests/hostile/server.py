@@ -27,6 +27,12 @@ def _gzipped() -> bytes:
     return b"".join(packer.compress(page) for _ in range(_BOMB >> 20)) + packer.flush()
 
 
+@cache
+def _brotlied() -> bytes:
+    packer = brotli.Compressor(quality=1)
+    return b"".join(packer.process(bytes(1 << 20)) for _ in range(_BOMB >> 20)) + bytes(packer.finish())
+
+
 class HostileServer:
     """Serves ``root``, and the tricks of _Handler; only on ``host``."""
 
@@ -157,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._packed(_gzipped(), "gzip", "video/mp4")
 
     def trick_br(self, _: str) -> None:
-        self._packed(brotli.compress(bytes(_BOMB), quality=1), "br", "video/mp4")
+        self._packed(_brotlied(), "br", "video/mp4")
 
     def trick_packedpage(self, _: str) -> None:
         self._packed(_gzipped(), "gzip", "text/html")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import socket
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ import pytest
 from ingestctl.domain.errors import IngestError, SourceFailed
 from ingestctl.domain.source import Source, SourceKind, source_of_url
 from ingestctl.domain.stop import Stop
+from ingestctl.media import fetch as fetch_module
 from ingestctl.media.fetch import FetchLimits
 from ingestctl.media.ffmpeg_tool import FFmpegTool
 from ingestctl.media.reach import reach
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(600)
 LIMITS = FetchLimits(
-    max_bytes=4 << 20, deadline_s=2.5, socket_timeout_s=1, retries=0, spare_bytes=0, max_duration_s=3600
+    max_bytes=4 << 20, deadline_s=60, socket_timeout_s=20, retries=0, spare_bytes=0, max_duration_s=3600
 )
 _BLOCK = 5 << 20
 """The largest piece that yt-dlp writes at once, and a little."""
@@ -140,7 +142,7 @@ def test_urls_that_must_not_be_fetched(
             _ended(_submit, url, tmp_path),
         )
         tally.refused("fetch", url, _ended(fetch, url, tmp_path, allow_networks=[], limits=LIMITS))
-        tally.refused("reach", url, _ended(reach, url, [], timeout_s=2))
+        tally.refused("reach", url, _ended(reach, url, [], timeout_s=20))
         tally.nobody_came(bad, url)
     tally.told(figures, "addresses")
 
@@ -163,7 +165,7 @@ def test_redirects_are_judged_where_they_lead(
         error = _ended(fetch, url, tmp_path, limits=LIMITS)
         tally.refused("fetch", url, error, ("invalid_source", "not_media"))
         if "after=1" not in url and "trick=refresh" not in url:
-            tally.refused("reach", url, _ended(reach, f"{url}&again", HERE, timeout_s=2))
+            tally.refused("reach", url, _ended(reach, f"{url}&again", HERE, timeout_s=20))
         tally.nobody_came(bad, url)
     tally.told(figures, "redirects")
 
@@ -202,7 +204,8 @@ def test_bodies_that_mean_ill(tmp_path: Path, server: HostileServer, figures: Ca
         into.mkdir()
 
         def work(body: lures.Body = body, into: Path = into) -> None:
-            got = fetch(f"{server.base}/v.mp4?trick={body.trick}", into, limits=LIMITS)
+            limits = replace(LIMITS, deadline_s=body.deadline_s, socket_timeout_s=body.silence_s)
+            got = fetch(f"{server.base}/v.mp4?trick={body.trick}", into, limits=limits)
             media.extract_audio(got.path, media.probe(got.path, Stop()), into, Stop())
 
         tally.urls += 1
@@ -215,6 +218,19 @@ def test_bodies_that_mean_ill(tmp_path: Path, server: HostileServer, figures: Ca
         if size > LIMITS.max_bytes + _BLOCK:
             tally.wrong.append(f"{body.trick}: {size} bytes were written")
     tally.told(figures, "bodies")
+
+
+def test_a_segment_is_bounded_because_it_is_held_in_memory(
+    tmp_path: Path, server: HostileServer, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in samples.hls().parent.iterdir():
+        shutil.copy(file, server.root)
+    url = f"{server.base}/media.m3u8"
+    assert _ended(fetch, url, tmp_path, limits=LIMITS) is None
+    monkeypatch.setattr(fetch_module, "_MAX_FRAGMENT", 10_000)
+    error = _ended(fetch, url, tmp_path, limits=LIMITS)
+    assert error is not None
+    assert (error.code, "segment" in error.message) == ("source_refused", True)
 
 
 def test_a_name_that_answers_differently_the_second_time(

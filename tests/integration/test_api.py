@@ -108,7 +108,9 @@ def error(code: str, message: str) -> dict[str, Any]:
 
 
 def test_a_source_is_submitted_as_the_contract_says(platform: Platform, api: HttpPlatformApi) -> None:
-    done = api.ingest(SOURCE, external_id="x1", submitted_by="me")
+    done = api.ingest(
+        SOURCE, external_id="x1", submitted_by="me", provider="vimeo", metadata={"language_hint": "de"}
+    )
     assert (done.job_id, done.video_id, done.status, done.payload_version, done.replay) == (
         "j0", "v1", "queued", "2.0", False,
     )  # fmt: skip
@@ -117,7 +119,13 @@ def test_a_source_is_submitted_as_the_contract_says(platform: Platform, api: Htt
     assert headers["authorization"] == f"Bearer {KEY}"
     assert body == {
         "external_id": "x1",
-        "source": {"kind": "external_url", "url": SOURCE.uri, "submitted_by": "me"},
+        "source": {
+            "kind": "external_url",
+            "url": SOURCE.uri,
+            "provider": "vimeo",
+            "submitted_by": "me",
+        },
+        "metadata": {"language_hint": "de"},
     }
     api.ingest(Source(SourceKind.UPLOAD, "in/a.mp4"), external_id="x2")
     assert platform.asked[1][2]["source"] == {"kind": "upload", "upload_ref": "in/a.mp4"}

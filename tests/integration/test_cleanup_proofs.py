@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ingestctl.domain.artifact import Verdict
-from ingestctl.domain.errors import Conflict, StorageUnavailable
+from ingestctl.domain.artifact import ObjectRef, Verdict
+from ingestctl.domain.errors import Conflict, ObjectChanged, StorageUnavailable
 from ingestctl.domain.plan import Action
+from ingestctl.domain.stop import Stop
 from ingestctl.ops.planning import Terms
-from ingestctl.ops.proof import prove_condemned
+from ingestctl.ops.proof import prove_condemned, prove_copied
+from ingestctl.storage.base import UploadRequest
 from tests.integration.cleanup_world import Site, folder_place
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from ingestctl.domain.plan import Item
     from ingestctl.domain.verification import Verification
+    from ingestctl.storage.base import ObjectInfo
 
 
 @pytest.fixture
@@ -59,3 +62,20 @@ def test_a_look_that_could_not_be_taken_is_none(condemned: tuple[Site, Item, Ver
         prove_condemned(site.place.storage, item, unsure)
     with pytest.raises(StorageUnavailable):
         prove_condemned(site.place.storage, replace(item, verdict=Verdict.UNKNOWN), unsure)
+
+
+@pytest.mark.parametrize("copied", [b"the very bytes?", b"the very byte", b""])
+def test_a_copy_of_other_bytes_is_no_proof(tmp_path: Path, sqlite_template: Path, copied: bytes) -> None:
+    """Not even one of the same size."""
+    site = Site(folder_place(sqlite_template, tmp_path))
+    original = _put(site, "original", b"the very bytes!")
+    assert prove_copied(site.place.storage, original, _put(site, "true", b"the very bytes!"), None, Stop())
+    with pytest.raises(ObjectChanged):
+        prove_copied(site.place.storage, original, _put(site, "untrue", copied), None, Stop())
+
+
+def _put(site: Site, name: str, body: bytes) -> ObjectInfo:
+    ref = ObjectRef(site.place.buckets.video, name)
+    session = site.place.storage.begin(UploadRequest(ref, "video/mp4"))
+    session.append(body)
+    return session.publish()

@@ -162,7 +162,12 @@ def test_the_data_names_numbers_jobs_and_what_to_do(place: Place) -> None:
     assert rule["jobs"] == [f"bad{n}" for n in range(5)]
     assert "yt-dlp" in rule["advice"]
     assert place.cli("escalate", env={"INGESTCTL_ESCALATE_SOURCE_JOBS": "6"}).data["fired"] == []
-    assert [len(r["episodes"]) for r in place.cli("escalate", "--over", "2d").data["rules"]] == [1, 0, 0, 0]
+    assert [len(r["episodes"]) for r in place.cli("escalate", "--replay", "--over", "2d").data["rules"]] == [
+        1,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_an_incident_is_opened_once_with_its_evidence(place: Place) -> None:

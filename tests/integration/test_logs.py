@@ -81,6 +81,13 @@ def test_causes_stand_out_on_a_terminal_and_only_there(
     assert good == "fine"
 
 
+def test_another_jobs_line_that_mentions_this_one_is_not_its(world: World, job: str) -> None:
+    other = json.dumps({"job_id": "another-job", "event": f"waits for {job}"})
+    mine = json.dumps({"job_id": job, "event": "mine"})
+    found = world.cli("logs", job, "-", stdin=f"{other}\n{mine}\nplain {job}\n").data["lines"]
+    assert [line["event"] for line in found if line["at"] is None] == ["mine", f"plain {job}"]
+
+
 def test_files_gzip_and_a_log_folder_are_searched(world: World, job: str) -> None:
     folder = world.home / "logs"
     folder.mkdir()
@@ -171,6 +178,7 @@ def test_it_works_with_broken_settings_and_odd_bytes() -> None:
 def test_nothing_to_explain_is_a_usage_error() -> None:
     assert run_explain().returncode == 2
     assert run_explain("-", "more").returncode == 2
+    assert run_explain(stdin=b"HTTP Error 429\n").returncode == 0  # a pipe needs no `-`
 
 
 def test_it_loads_nothing_heavy() -> None:

@@ -16,7 +16,8 @@ from alembic.script import ScriptDirectory
 
 from ingestctl.db.engine import create_engine, open_store
 from ingestctl.db.migrate import SchemaStatus, alembic_config, status, upgrade
-from ingestctl.db.tables import HEAD, INDEXES, metadata
+from ingestctl.db.one_job import HEAD
+from ingestctl.db.tables import INDEXES, metadata
 from ingestctl.domain.errors import DatabaseUnavailable, SchemaOutdated
 
 if TYPE_CHECKING:

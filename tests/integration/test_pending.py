@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestctl.domain.errors import Exit
+from ingestctl.domain.errors import Exit, StorageUnavailable
 from ingestctl.domain.job import Phase, Status
 from ingestctl.domain.stop import Stop
 from ingestctl.ops.run import STOP_AFTER, run_pending
@@ -55,6 +55,27 @@ def test_an_outage_does_not_fail_the_whole_queue(wiring: Wiring, source_server: 
     assert done.exit() is Exit.CONFIGURATION
     left = [wiring.store.job(j) for j in jobs[STOP_AFTER:]]
     assert all(job and job.status is Status.QUEUED for job in left)
+
+
+def test_while_storage_is_down_no_job_is_claimed(
+    wiring: Wiring, source_server: SourceServer, tmp_path: Path
+) -> None:
+    [job] = submit(wiring, source_server, "404", 1)
+    down = Settings(
+        INGESTCTL_HOME=tmp_path,
+        S3_ENDPOINT="http://127.0.0.1:9",
+        S3_ACCESS_KEY="key",
+        S3_SECRET_KEY="secret",
+        INGESTCTL_S3_MAX_ATTEMPTS=1,
+    )
+    broken = Wiring(down)
+    with pytest.raises(StorageUnavailable):
+        run_pending(broken.pipeline(Silent()), Stop(), limit=None, max_minutes=None, concurrency=1)
+    broken.close()
+    there = wiring.store.job(job)
+    assert there is not None
+    assert there.status is Status.QUEUED
+    assert not wiring.store.runs(job)
 
 
 def test_bad_sources_do_not_stop_a_round(wiring: Wiring, source_server: SourceServer) -> None:

@@ -16,6 +16,8 @@ from tests.media_samples import Samples
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ingestctl.storage.base import UploadSession
+
 __all__ = ["bench"]
 
 
@@ -45,17 +47,21 @@ def let_leases_run_out(bench: Bench) -> None:
     bench.sql("UPDATE job_runs SET lease_expires_at = started_at WHERE status = 'running'")
 
 
-def died_staging(bench: Bench, job: str, body: bytes, recorded: bytes) -> Any:
-    """A worker that died with the original's bytes staged, and its session for them."""
-    video, _ = keys(bench, job)
+def died_staging(bench: Bench, job: str, **media: tuple[bytes, bytes]) -> list[UploadSession]:
+    """A worker that died; the sessions of what it had staged, of each the bytes sent and those on record."""
     lease = bench.claim(job)
-    bench.store.reserve(lease, video, Kind.VIDEO)
-    session = bench.wiring.storage.begin(UploadRequest(video, "video/mp4"))
-    session.append(body)
-    facts: dict[str, Any] = {"size_bytes": len(recorded), "sha256": hashlib.sha256(recorded).hexdigest()}
-    bench.store.stage(lease, video, **facts, content_type="video/mp4")
+    sessions = []
+    for ref, kind in zip(keys(bench, job), Kind, strict=True):
+        if kind.value in media:
+            sent, recorded = media[kind.value]
+            bench.store.reserve(lease, ref, kind)
+            sessions.append(bench.wiring.storage.begin(UploadRequest(ref, f"{kind.value}/x")))
+            sessions[-1].append(sent)
+            digest = hashlib.sha256(recorded).hexdigest()
+            facts: dict[str, Any] = {"size_bytes": len(recorded), "sha256": digest}
+            bench.store.stage(lease, ref, **facts, content_type=f"{kind.value}/x")
     let_leases_run_out(bench)
-    return session
+    return sessions
 
 
 def test_a_lease_that_runs_out_before_the_publication_publishes_nothing(
@@ -76,7 +82,7 @@ def test_a_lease_that_runs_out_before_the_publication_publishes_nothing(
 
 
 def test_a_predecessors_session_is_ended_before_the_next_run_goes_on(bench: Bench, job: str) -> None:
-    session = died_staging(bench, job, b"half of it", b"half of it and the rest")
+    (session,) = died_staging(bench, job, video=(b"half of it", b"half of it and the rest"))
     assert bench.run(job).outcome == "succeeded"
     for bucket in (bench.wiring.buckets.video, bench.wiring.buckets.audio):
         assert list(bench.wiring.storage.unfinished(bucket)) == []
@@ -84,18 +90,17 @@ def test_a_predecessors_session_is_ended_before_the_next_run_goes_on(bench: Benc
         session.publish()
 
 
-def test_bytes_that_are_not_those_on_record_are_not_taken_for_them(bench: Bench, job: str) -> None:
-    """Size and key are right; only the bytes, read now, can tell."""
-    died_staging(bench, job, b"other bytes", b"right bytes").publish()
+@pytest.mark.parametrize("sent", [b"right bytes", b"other bytes"])
+def test_bytes_are_taken_for_those_on_record_only_if_they_are(bench: Bench, job: str, sent: bytes) -> None:
+    """Size and key are right, and nothing else would read them: only their SHA-256, read now, can tell."""
+    audio = b"the audio"
+    for session in died_staging(bench, job, video=(sent, b"right bytes"), audio=(audio, audio)):
+        session.publish()
     before = stored(bench)
     outcome = bench.run(job)
-    assert outcome.outcome == "failed"
-    assert isinstance(outcome.error, Conflict)
+    if sent == b"right bytes":
+        assert [a.reused for a in outcome.artifacts] == [True, True]
+    else:
+        assert outcome.outcome == "failed"
+        assert isinstance(outcome.error, Conflict)
     assert stored(bench) == before
-
-
-def test_bytes_that_are_those_on_record_are_kept(bench: Bench, job: str, media: Path) -> None:
-    body = media.read_bytes()
-    died_staging(bench, job, body, body).publish()
-    outcome = bench.run(job)
-    assert {a.kind: a.reused for a in outcome.artifacts} == {Kind.VIDEO: True, Kind.AUDIO: False}

@@ -257,3 +257,28 @@ def test_an_object_replaced_during_its_removal_stays(
         storage.delete(ref, if_match=old.etag)
     with storage.read(ref) as chunks:
         assert b"".join(chunks) == b"new"
+
+
+def test_a_look_that_saw_nothing_does_not_overwrite(
+    s3_server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another published between the look and the request: the request itself must be create-once."""
+    ref, storage = ObjectRef(s3_bucket, "k"), storage_of(s3_server)
+    session = storage.begin(UploadRequest(ref, "video/mp4"))
+    session.append(b"late")
+    put(storage, ref, b"first")
+    monkeypatch.setattr(session, "_head", _blind_once(storage._head))
+    with pytest.raises(ObjectExists):
+        session.publish()
+    with storage.read(ref) as chunks:
+        assert b"".join(chunks) == b"first"
+
+
+def _blind_once(look: Callable[[ObjectRef], Any]) -> Callable[[ObjectRef], Any]:
+    asked: list[ObjectRef] = []
+
+    def blind(ref: ObjectRef) -> Any:
+        asked.append(ref)
+        return None if len(asked) == 1 else look(ref)
+
+    return blind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -72,7 +73,8 @@ class Actor:
                 prepare()
             code = _main(arguments)
             if record:
-                facts = {"steps": steps.seen, "modules": sorted(sys.modules)}
+                patterns = [(p, f) for of, p, f in re._cache if of is str]  # type: ignore[attr-defined]
+                facts = {"steps": steps.seen, "modules": sorted(sys.modules), "patterns": patterns}
                 record.write_text(json.dumps(facts))
             os._exit(code)
 

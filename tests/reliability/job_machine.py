@@ -298,12 +298,22 @@ class JobStoreMachine(RuleBasedStateMachine):
 
     # --- time
 
-    @rule(target=leases, job=jobs, owner=owners)
-    def an_owner_crashes(self, job: str, owner: str) -> Any:
+    @rule(target=leases, job=jobs, owner=owners, times=st.sampled_from([1, CRASH_BUDGET]))
+    def an_owner_crashes(self, job: str, owner: str, times: int) -> Any:
         """It claims the job and is not heard of until long after its lease; then it may wake up."""
-        got = self.claim(job, owner)
-        self.pass_time(PASS_S[1])
+        for _ in range(times):
+            got = self.claim(job, owner)
+            self.pass_time(PASS_S[1])
+            self._observe(self.sql.rows())
+        if times == CRASH_BUDGET:  # the next in the queue may be this one, to be given up
+            self.claim_next(owner)
         return got
+
+    @rule(job=jobs, owner=owners)
+    def a_whole_run(self, job: str, owner: str) -> None:
+        got = self.claim(job, owner)
+        if isinstance(got, tuple):
+            self.succeed(got, "mine", 1)
 
     @rule(seconds=st.sampled_from(PASS_S))
     def the_databases_clock_moves(self, seconds: float) -> None:

@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import random
+import re
 import sys
 import time
 import traceback
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 KILLED = -9
-READS = ("SELECT", "BEGIN", "PRAGMA", "SET", "SHOW", "GET ", "HEAD ")
-UNCOMMITTED = ("INSERT INTO", "UPDATE", "DELETE FROM")
+UNSEEN = (
+    *("SELECT", "BEGIN", "PRAGMA", "SET", "SHOW", "GET ", "HEAD ", "fsync"),
+    *("INSERT INTO", "UPDATE", "DELETE FROM"),
+)
+"""Steps that nobody outside the process can see: they read, or keep what is there from a loss of power, or
+are part of a transaction, which is seen when it is committed."""
 BUSY = 21
 
 
@@ -85,7 +90,7 @@ class Matrix:
 
     def play(self) -> Report:
         began = time.monotonic()
-        report = Report()
+        report, states = Report(), set()
         steps = self.discover()
         report.points = sorted({step for step, _ in steps})
         cells = [functools.partial(self._cell, faults) for faults in self._faults(steps)]
@@ -94,7 +99,8 @@ class Matrix:
             report.missed += cell["missed"]
             report.recoveries += cell["recovered"]
             report.violations += cell["violations"]
-        report.states = sum(1 for _ in (self._folder / "states").iterdir())
+            states.add(cell["state"])
+        report.states = len(states)
         report.seconds = round(time.monotonic() - began, 1)
         return report
 
@@ -110,7 +116,7 @@ class Matrix:
             if ended.code != 0 or problems:
                 raise RuntimeError(f"an undisturbed {self._spec.scenario} does not work: {problems} {ended}")
             facts = json.loads(record.read_text())
-            load(facts["modules"])
+            load(facts["modules"], facts["patterns"])
             gc.freeze()
             found |= dict(facts["steps"])
             self.stage.remove(place)
@@ -129,15 +135,15 @@ class Matrix:
         """When to die: before and after each step.
 
         After one step and before the next of the same thread is one instant to everything outside the
-        process. A step that only reads changes nothing out there, and so does one of a transaction until it
-        is committed. Unless every instant is asked for, those that are the same are died at once.
+        process, and so are the times before and after a step that is not seen there. Unless every instant is
+        asked for, those that are the same are died at once.
         """
         faults, previous = [], 0
         for step, thread in steps:
             commits = step.startswith("COMMIT")
             if self._spec.every or thread != previous or commits:
                 faults.append(Fault(step, BEFORE))
-            if self._spec.every or not step.startswith((*READS, *UNCOMMITTED)):
+            if self._spec.every or not step.startswith(UNSEEN):
                 faults.append(Fault(step, AFTER))
             previous = thread
         return faults
@@ -155,7 +161,8 @@ class Matrix:
             if died.code not in (KILLED, 0):
                 problems.append(f"instead of dying: {died}")
             problems += [f"outlived its parent: {p}" for p in place.processes()]
-        recovers = self._is_new(self._scenario.state(place)) or self._spec.every
+        left = self._scenario.state(place)
+        recovers = self._is_new(left) or self._spec.every
         if recovers:
             problems += self._recover(place, command)
         if not problems:
@@ -164,6 +171,7 @@ class Matrix:
         return {
             "deaths": deaths,
             "missed": len(faults) - deaths,
+            "state": left,
             "recovered": int(recovers),
             "violations": [f"{self._spec.scenario}, killed {name}: {p}" for p in problems],
         }
@@ -177,11 +185,13 @@ class Matrix:
         return False
 
     def _recover(self, place: Place, command: Sequence[str]) -> list[str]:
-        """The same command again in what the dead left, and what is true then; and once more."""
+        """The same command again in what the dead left, and what is true then; once more if that is new."""
         self._scenario.pass_time(place)
         first = self._call(place, command)
         problems = [] if first.code == 0 else [f"the next run: {first}"]
         problems += self._scenario.check(place)
+        if not problems and not (self._is_new(f"end {self._scenario.state(place)}") or self._spec.every):
+            return []
         before = self._scenario.dump(place)
         second = self._call(place, command)
         if (second.code, second.outcome) != (0, self._scenario.unchanged):
@@ -237,8 +247,11 @@ def warm(server: Server | None) -> None:
         client(server)
 
 
-def load(modules: Iterable[str]) -> None:
-    """Import what a run imported."""
+def load(modules: Iterable[str], patterns: Iterable[tuple[str, int]] = ()) -> None:
+    """Import what a run imported, and compile the regular expressions it compiled."""
+    re._MAXCACHE = 10_000  # type: ignore[attr-defined]
+    for pattern, flags in patterns:
+        re.compile(pattern, flags)
     for name in modules:
         if name not in sys.modules and name != "__main__":
             with contextlib.suppress(Exception):

@@ -113,7 +113,8 @@ class Place:
                 rows = [dict(row) for row in connection.execute(sql, values)]
                 connection.commit()
             return [{k: _loaded(k, v) for k, v in row.items()} for row in rows]
-        cursor = _session(self.server.database_url).execute(sql.replace("?", "%s").encode(), values)
+        # Without values a % is a %.
+        cursor = _session(self.server.database_url).execute(sql.replace("?", "%s").encode(), values or None)
         return cursor.fetchall() if cursor.description else []
 
     def source_uris(self) -> tuple[str, str]:

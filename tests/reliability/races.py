@@ -108,10 +108,10 @@ class Races:
         return self._zombies({"INGESTCTL_DATABASE_TIMEOUT_SECONDS": "1.5", **SHORT}, waits=True)
 
     def _zombies(self, more: dict[str, str], *, waits: bool) -> tuple[Counter[str], list[str]]:
+        until = time.monotonic() + self._spec.seconds
         faults = self._where(self._matrix.discover())
         figures: Counter[str] = Counter()
         violations: list[str] = []
-        until = time.monotonic() + self._spec.seconds
         # Threads take turns differently each time, so some steps do not come up again: others stand in.
         for _ in range(4):
             chosen = list(itertools.islice(faults, self._spec.count - figures["zombies"]))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SHORT = {"sqlite": 240, "postgresql": 120}
+SHORT = {"sqlite": 200, "postgresql": 100}
 LONG = {"sqlite": 2000, "postgresql": 2000}
 STEPS = 30
 QUIET = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}

@@ -27,7 +27,7 @@ def programme() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     """What to play, without end: its title, module, kind, and terms."""
     for turn in itertools.count(1):
         for kind in ("server", "folder"):
-            terms = {"play": "zombies", "count": 20, "seed": turn * 1000}
+            terms = {"play": "zombies", "count": 100, "seed": turn * 1000}
             yield f"paused owners on {kind}", "races", kind, terms
         for scenario, kind in CASES:
             terms = {"scenario": scenario, "pairs": 12, "every": True, "seed": turn * 1000}
@@ -44,9 +44,8 @@ def programme() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 def test_until_the_time_is_over(
-    play: Callable[..., dict[str, Any]], figures: Callable[[str], None], pytestconfig: pytest.Config
+    play: Callable[..., dict[str, Any]], figures: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = pytestconfig.get_terminal_writer()
     over = time.monotonic() + MINUTES * 60
     sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
     violations = []
@@ -59,7 +58,8 @@ def test_until_the_time_is_over(
         wrong = {"plays": 1, "violations": len(report["violations"])}
         sums[title].update({**counts, **wrong})
         violations += report["violations"]
-        said.line(f"{left / 60:.0f} min left: {title}: {_told(counts | wrong)}")
+        with capsys.disabled():
+            print(f"{left / 60:.0f} min left: {title}: {_told(counts | wrong)}", flush=True)
     for title, counts in sums.items():
         figures(f"soak, {title}: {_told(counts)}")
     assert violations == []

@@ -39,9 +39,6 @@ class Fault:
     body: bytes = field(default=b"", repr=False)
 
 
-Watch = "Callable[[bytes], Fault | None]"
-
-
 def nth(number: int, *words: bytes, fault: Fault, times: int = 1) -> Callable[[bytes], Fault | None]:
     """A watch that gives ``fault`` to the ``number``-th request with all the words, ``times`` in a row."""
     lock = threading.Lock()
@@ -93,7 +90,7 @@ class FaultProxy:
         self._open: set[_Connection] = set()
         self.watch: Callable[[bytes], Fault | None] = lambda _: None
         self.strikes = 0
-        """Exchanges and connections that a fault befell."""
+        """Exchanges that were given a fault, and connections that a fault of the line broke."""
         # Bound and never listening: it keeps the port ours while nobody listens on it.
         self._reservation = self._bound(0)
         self.port: int = self._reservation.getsockname()[1]

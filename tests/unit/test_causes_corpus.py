@@ -1,16 +1,17 @@
 """diagnose() against real messages from public issue threads and library sources.
 
-``develop.jsonl`` shaped the table and must be right throughout; ``held_out.jsonl``
-is four whole rounds gathered after the table's last change and labelled before
-diagnose() saw them, misses kept: its accuracy estimates unseen messages. The floors
-are what was reached, not the target of 98 % (README.md there). The confusion table is
-printed in every run's log.
+``develop.jsonl`` and ``families.jsonl`` shaped the table and must be right throughout;
+``held_out.jsonl`` is one whole round gathered after the table's last change and labelled
+before diagnose() saw it, misses kept. It is small: what to expect of unseen messages is
+the README's table of first runs. The floors are what was reached, not the target of 98 %.
+The confusion table is printed in every run's log.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent.parent / "data" / "causes"
 PARTS = ("develop", "families", "held_out")
-FLOORS = {"develop": (1.0, 1.0), "families": (1.0, 1.0), "held_out": (0.96, 0.97)}  # cause, retryability
+FLOORS = {"develop": (1.0, 1.0), "families": (1.0, 1.0), "held_out": (0.95, 0.95)}  # cause, retryability
+
+
+told = cache(diagnose)  # each message is read once, and asked about by several tests
 
 
 def messages(part: str) -> list[dict[str, str]]:
@@ -45,7 +49,7 @@ def confusion(pairs: Counter[tuple[str, str]]) -> str:
 @pytest.mark.parametrize("part", PARTS)
 def test_diagnose_is_right_about_real_messages(part: str, figures: Callable[[str], None]) -> None:
     rows = messages(part)
-    said = [diagnose(row["text"]) for row in rows]
+    said = [told(row["text"]) for row in rows]
     pairs = Counter((row["cause"], diagnosis.cause) for row, diagnosis in zip(rows, said, strict=True))
     wrong_cause = [row for row, d in zip(rows, said, strict=True) if d.cause != row["cause"]]
     wrong_retry = [row for row, d in zip(rows, said, strict=True) if d.retryable != row["retryable"]]
@@ -64,8 +68,8 @@ def test_diagnose_is_right_about_real_messages(part: str, figures: Callable[[str
 def test_the_corpus_is_large_labelled_and_kept_apart() -> None:
     develop, families, held_out = (messages(part) for part in PARTS)
     both = [*develop, *held_out]
-    assert len(both) >= 300
-    assert len(held_out) >= 120
+    assert len(both) >= 2500
+    assert len(held_out) >= 40
     texts = [row["text"] for row in (*both, *families)]
     assert len(set(texts)) == len(texts), "a message stands in two parts or twice"
     assert all(row["origin"] and row["retryable"] in {"yes", "after-fix", "no"} for row in both)
@@ -74,17 +78,16 @@ def test_the_corpus_is_large_labelled_and_kept_apart() -> None:
     assert min(counts.values()) >= 12, counts
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_what_is_not_known_is_said_with_low_confidence(part: str) -> None:
-    unknown = [row["text"] for row in messages(part) if row["cause"] == "internal"]
-    assert unknown
-    assert [text for text in unknown if diagnose(text).confidence != "low"] == []
+def test_what_is_not_known_is_said_with_low_confidence() -> None:
+    unknown = [row["text"] for part in PARTS for row in messages(part) if row["cause"] == "internal"]
+    assert len(unknown) >= 100
+    assert [text for text in unknown if told(text).confidence != "low"] == []
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_evidence_is_a_line_of_the_message_itself(part: str) -> None:
     for row in messages(part):
-        evidence = diagnose(row["text"]).evidence
+        evidence = told(row["text"]).evidence
         visible = "".join(
             character for character in row["text"] if not character.isspace() and character.isprintable()
         )

@@ -151,3 +151,13 @@ def test_one_job_of_a_plan_has_the_fingerprint_it_has_alone() -> None:
 def test_what_is_no_plan_is_refused(data: object) -> None:
     with pytest.raises(Conflict, match="plan"):
         from_json(data)
+
+
+def test_a_plan_that_was_edited_is_refused() -> None:
+    """More would be removed than the second person saw, or another object."""
+    plan = to_json(make_plan([seen(video(Verdict.CORRUPT))]))
+    edited = [{**item, "etag": "another"} for item in plan["items"]]
+    assert from_json(plan).changes
+    for changed in ({"purge": True}, {"items": edited}, {"items": [*plan["items"], plan["items"][0]]}):
+        with pytest.raises(Conflict, match="fingerprint"):
+            from_json({**plan, **changed})

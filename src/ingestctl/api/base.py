@@ -57,6 +57,7 @@ class PlatformApi(Protocol):
         *,
         external_id: str,
         submitted_by: str = "",
+        provider: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> Ingested:
         """Submit a source. The same ``external_id`` again gets the first answer, so a lost reply is safe."""

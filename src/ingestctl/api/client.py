@@ -46,6 +46,7 @@ class HttpPlatformApi:
         *,
         external_id: str,
         submitted_by: str = "",
+        provider: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> Ingested:
         """See :meth:`PlatformApi.ingest`."""
@@ -54,8 +55,7 @@ class HttpPlatformApi:
             "external_id": external_id,
             "source": {"kind": source.kind.value, **where},
         }
-        if submitted_by:
-            body["source"]["submitted_by"] = submitted_by
+        body["source"] |= {k: v for k, v in (("provider", provider), ("submitted_by", submitted_by)) if v}
         if metadata:
             body["metadata"] = dict(metadata)
         answer = self._call("POST", "/ingest", body)

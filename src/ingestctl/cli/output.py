@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ingestctl.cli.text import safe_text
@@ -59,7 +59,7 @@ def envelope(command: str, result: Result) -> dict[str, Any]:
 
 def error_json(error: IngestError) -> dict[str, Any]:
     """One error of the envelope."""
-    body = {"code": error.code, "message": error.message, "hint": error.hint, "job_id": error.job_id}
+    body = {"code": error.code, "message": error.message, "hint": error.advice, "job_id": error.job_id}
     if body["job_id"] is None:
         del body["job_id"]
     return body
@@ -69,11 +69,12 @@ def show(command: str, result: Result, style: Style) -> None:
     """Print a result in the chosen style: data to stdout, errors and remarks to stderr."""
     if style.format is Format.JSON:
         _json(style.redact.data(envelope(command, result)))
-    elif style.format is Format.NDJSON and not result.errors:
-        for item in result.items if result.items is not None else [result.data]:
-            _json(style.redact.data(plain(item)))
     elif style.format is Format.NDJSON:
-        _json(style.redact.data(envelope(command, result)))
+        whole = [] if result.data is None else [result.data]
+        for item in result.items if result.items is not None else whole:
+            _json(style.redact.data(plain(item)))
+        if result.errors:
+            _json(style.redact.data(envelope(command, replace(result, data=None))))
     else:
         if not (style.quiet and result.quiet_ok and result.exit is Exit.DONE):
             _blocks(result.blocks, style)
@@ -83,7 +84,7 @@ def show(command: str, result: Result, style: Style) -> None:
             whose = f"job {error.job_id}: " if error.job_id and error.job_id not in error.message else ""
             say(f"error: {whose}{error.message}", style)
             if error.hint:
-                say(f"  → {error.hint}", style)
+                say(f"  → {error.advice}", style)
 
 
 def say(text: str, style: Style) -> None:

@@ -42,7 +42,9 @@ def show_blocks(blocks: Iterable[Block], style: Style) -> None:
         if isinstance(block, Lines):
             for line in block.lines:
                 tone = "bold red" if isinstance(line, Alert) else ""
-                (out if block.data else remarks).print(Text(safe_text(style.redact(line)), style=tone))
+                (out if block.data else remarks).print(
+                    Text(safe_text(style.redact(line)), style=tone), soft_wrap=True
+                )
             continue
         if block.title:
             out.print(Text(safe_text(style.redact(block.title)), style="bold"))

@@ -39,7 +39,7 @@ class Retry(TypedDict):
     """``retry JOB``: the checklist, and what was done."""
 
     job_id: str
-    outcome: Literal["requeued", "resubmitted", "unchanged", "refused", "allowed"]
+    outcome: Literal["requeued", "resubmitted", "unchanged", "refused", "failed", "allowed"]
     """allowed: a dry run, and every check would let it pass."""
     from_status: Status
     checks: list[PreflightData]

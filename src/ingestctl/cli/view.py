@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -106,8 +107,8 @@ def plain(value: Any) -> Any:
         return value.value
     if isinstance(value, datetime):
         return rfc3339(value)
-    if isinstance(value, date | PurePath):
-        return str(value)
+    if isinstance(value, date | PurePath) or (isinstance(value, float) and not math.isfinite(value)):
+        return str(value)  # a row may hold 1e999, for which JSON has no word
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from ingestctl.db.queries import Queries, job_row
-from ingestctl.db.rows import artifact_of, literal, status_is, video_of
+from ingestctl.db.records import artifact_of
+from ingestctl.db.rows import literal, status_is, video_of
 from ingestctl.db.tables import ingest_artifacts, jobs, videos
 from ingestctl.db.types import now
 from ingestctl.domain.artifact import ArtifactState, Kind, ObjectRef

@@ -130,8 +130,8 @@ class JobRow:
     lease_live: bool
 
 
-class JobStore(Protocol):
-    """Jobs, attempts, events and artifact rows. Thread-safe; connections are pooled per process."""
+class JobFacts(Protocol):
+    """Everything on record about one job."""
 
     @property
     def url(self) -> str:
@@ -141,6 +141,33 @@ class JobStore(Protocol):
     def check_schema(self) -> None:
         """Raise SchemaOutdated (naming what is missing) unless the schema is at this program's revision."""
         ...
+
+    def resolve(self, name: str) -> Job:
+        """The ingest job with this id or unique id prefix. NotFound, or Conflict listing the matches.
+
+        A job of another type is Conflict: this program never touches it.
+        """
+        ...
+
+    def video(self, video_id: str) -> Video | None:
+        """One video by id."""
+        ...
+
+    def runs(self, job_id: str) -> Sequence[Run]:
+        """Attempts, oldest first."""
+        ...
+
+    def events(self, job_id: str, *, after: str | None = None, limit: int | None = None) -> Sequence[Event]:
+        """Events, oldest first; ``after`` is the id of the last event already seen."""
+        ...
+
+    def artifacts(self, video_id: str) -> Sequence[Artifact]:
+        """Artifact rows of one video, in any state."""
+        ...
+
+
+class JobStore(JobFacts, Protocol):
+    """Jobs, attempts, events and artifact rows. Thread-safe; connections are pooled per process."""
 
     def now(self) -> datetime:
         """The database's clock, UTC."""
@@ -162,31 +189,8 @@ class JobStore(Protocol):
         """The video whose unique (source_type, source_uri) is this source."""
         ...
 
-    def resolve(self, name: str) -> Job:
-        """The ingest job with this id or unique id prefix. NotFound, or Conflict listing the matches.
-
-        A job of another type is Conflict: this program never touches it.
-        """
-        ...
-
     def job(self, job_id: str) -> Job | None:
         """One job by its exact id, of any type."""
-        ...
-
-    def video(self, video_id: str) -> Video | None:
-        """One video by id."""
-        ...
-
-    def runs(self, job_id: str) -> Sequence[Run]:
-        """Attempts, oldest first."""
-        ...
-
-    def events(self, job_id: str, *, after: str | None = None, limit: int | None = None) -> Sequence[Event]:
-        """Events, oldest first; ``after`` is the id of the last event already seen."""
-        ...
-
-    def artifacts(self, video_id: str) -> Sequence[Artifact]:
-        """Artifact rows of one video, in any state."""
         ...
 
     def find(self, where: JobFilter, *, limit: int = 50, after: str | None = None) -> Page:

@@ -4,28 +4,29 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from ingestctl.db.base import Claim
-from ingestctl.db.changes import CRASHED, add_event, expire_run, refuse_foreign, set_job
-from ingestctl.db.ids import new_id
-from ingestctl.db.rows import (
-    IS_INGEST,
-    attempt_is_dead,
-    attempt_is_live,
-    job_of,
-    read_status,
-    run_of,
-    status_is,
-    video_of,
+from ingestctl.db.changes import (
+    CRASHED,
+    Together,
+    add_event,
+    event_values,
+    event_write,
+    expire_run,
+    refuse_foreign,
+    set_job,
 )
+from ingestctl.db.ids import new_id
+from ingestctl.db.records import read_status
+from ingestctl.db.rows import IS_INGEST, attempt_is_dead, attempt_is_live, job_of, run_of, status_is, video_of
 from ingestctl.db.tables import ingest_incidents, job_events, job_runs, jobs, videos
 from ingestctl.db.types import now, now_plus
 from ingestctl.domain.errors import Busy, Conflict, NotFound
-from ingestctl.domain.job import CLAIMABLE, Lease, Phase, Run, Status
+from ingestctl.domain.job import CLAIMABLE, Job, Lease, Phase, Run, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,14 +87,25 @@ _LOCK = (
 _LOCK_THIS = _LOCK.where(_THIS_JOB)
 _LOCK_ABANDONED = _LOCK_THIS.where(status_is(Status.RUNNING))
 _LOCK_QUEUED = _LOCK.where(IS_INGEST, status_is(Status.QUEUED), ~_video_is_busy())
+# Says on the way whether there is an abandoned job to look at first: most times there is none.
+_FIRST_QUEUED = _LOCK_QUEUED.add_columns(sa.exists(_ABANDONED.subquery().select()).label("any_abandoned"))
+_HOLD = sa.select(ingest_incidents.c.id).where(*_HOLDS, ingest_incidents.c.video_id == _THIS_VIDEO).limit(1)
+_OF_VIDEO = sa.and_(
+    job_runs.c.job_id.in_(sa.select(jobs.c.id).where(jobs.c.video_id == _THIS_VIDEO, IS_INGEST)),
+    sa.or_(job_runs.c.job_id == sa.bindparam("this_job"), job_runs.c.status == "running"),
+)
+_held = sa.select(_HOLD.scalar_subquery().label("held_by")).subquery("hold")
+# One question for both, and at least one row: without attempts, only ``held_by`` is filled.
 _ATTEMPTS = (
-    sa.select(job_runs, attempt_is_live(_STALE).label("lease_live"))
-    .where(job_runs.c.job_id.in_(sa.select(jobs.c.id).where(jobs.c.video_id == _THIS_VIDEO, IS_INGEST)))
-    .where(sa.or_(job_runs.c.job_id == sa.bindparam("this_job"), job_runs.c.status == "running"))
+    sa.select(_held.c.held_by, job_runs, attempt_is_live(_STALE).label("lease_live"))
+    .select_from(_held.outerjoin(job_runs, _OF_VIDEO))
     .order_by(job_runs.c.attempt)
 )
-_HOLD = sa.select(ingest_incidents.c.id).where(*_HOLDS, ingest_incidents.c.video_id == _THIS_VIDEO).limit(1)
 _START_RUN = job_runs.insert().values(
+    id=sa.bindparam("run_id"),
+    job_id=sa.bindparam("run_job"),
+    attempt=sa.bindparam("run_attempt"),
+    lease_owner=sa.bindparam("run_owner"),
     status="running",
     started_at=now(),
     metadata={},
@@ -113,8 +125,9 @@ _START_JOB = (
         error_message=None,
         updated_at=now(),
     )
-    .returning(*jobs.c)
+    .returning(jobs.c.started_at, jobs.c.updated_at)
 )
+_START = Together(answer=_START_JOB, run=_START_RUN, event=event_write("event"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +202,17 @@ def _by_id(connection: Connection, job_id: str, terms: _Terms) -> Claim | _GaveU
 def _next(connection: Connection, terms: _Terms, skip: set[str]) -> Claim | _GaveUp | None:
     """The first claimable job by (queued_at, id), of the queued ones and those whose lease ran out."""
     not_skipped = [jobs.c.id.not_in(sorted(skip))] if skip else []
-    queued, stale = _LOCK_QUEUED.where(*not_skipped), terms.stale_after_s
-    abandoned = connection.execute(_ABANDONED.where(*not_skipped), {"stale_after_s": stale}).all()
-    for job_id, queued_at in abandoned:
-        here = {"before_time": queued_at, "before_id": job_id}
-        row = _first(connection, queued.where(_BEFORE), stale_after_s=stale, **here)
-        row = row or _first(connection, _LOCK_ABANDONED, this_job=job_id)
-        if row is not None:
-            return _begin(connection, row, terms)
-    row = _first(connection, queued, stale_after_s=stale)
-    return None if row is None else _begin(connection, row, terms)
+    stale = terms.stale_after_s
+    queued = _first(connection, _FIRST_QUEUED.where(*not_skipped), stale_after_s=stale)
+    if queued is None or queued["any_abandoned"]:
+        abandoned = connection.execute(_ABANDONED.where(*not_skipped), {"stale_after_s": stale}).all()
+        for job_id, queued_at in abandoned:
+            here = {"before_time": queued_at, "before_id": job_id}
+            row = _first(connection, _LOCK_QUEUED.where(*not_skipped, _BEFORE), stale_after_s=stale, **here)
+            row = row or _first(connection, _LOCK_ABANDONED, this_job=job_id)
+            if row is not None:
+                return _begin(connection, row, terms)
+    return None if queued is None else _begin(connection, queued, terms)
 
 
 def _first(connection: Connection, question: sa.Select[Any], **values: Any) -> RowMapping | None:
@@ -208,9 +222,10 @@ def _first(connection: Connection, question: sa.Select[Any], **values: Any) -> R
 def _begin(connection: Connection, row: RowMapping, terms: _Terms) -> Claim | _GaveUp:
     """Start the next attempt of a locked job. A statement of its own sees what was committed meanwhile."""
     job_id, video_id = row[jobs.c.id], row[jobs.c.video_id]
-    attempts = _attempts(connection, job_id, video_id, terms.stale_after_s)
+    attempts, held_by = _attempts(connection, job_id, video_id, terms.stale_after_s)
     _refuse_live(job_id, attempts)
-    _refuse_held(connection, job_id, video_id)
+    if held_by is not None:  # what a cleanup proved must not change below it
+        raise Busy(f"job {job_id}: a cleanup of its video is under way (incident {held_by})", job_id=job_id)
     for run in attempts:
         if run.job_id != job_id:
             _expire_sibling(connection, run, job_id)
@@ -224,14 +239,17 @@ def _begin(connection: Connection, row: RowMapping, terms: _Terms) -> Claim | _G
     lease = Lease(
         job_id, video_id, new_id(), max((r.attempt for r in mine), default=0) + 1, terms.owner, terms.lease_s
     )
-    job = _start(connection, lease)
-    return Claim(lease, job_of(job), video_of(row, videos), expired[-1] if expired else None)
+    job = _start(connection, lease, job_of(row))
+    return Claim(lease, job, video_of(row, videos), expired[-1] if expired else None)
 
 
-def _attempts(connection: Connection, job_id: str, video_id: str, stale_after_s: float) -> list[Run]:
-    """Every attempt of this job, and the running ones of the video's other ingest jobs."""
+def _attempts(
+    connection: Connection, job_id: str, video_id: str, stale_after_s: float
+) -> tuple[list[Run], str | None]:
+    """Every attempt of this job, the running ones of the video's other ingest jobs, and who holds it."""
     names = {"this_job": job_id, "this_video": video_id, "stale_after_s": stale_after_s}
-    return [run_of(row) for row in connection.execute(_ATTEMPTS, names).mappings()]
+    rows = connection.execute(_ATTEMPTS, names).mappings().all()
+    return [run_of(row) for row in rows if row[job_runs.c.id] is not None], rows[0]["held_by"]
 
 
 def _refuse_live(job_id: str, attempts: list[Run]) -> None:
@@ -241,13 +259,6 @@ def _refuse_live(job_id: str, attempts: list[Run]) -> None:
             until = f" until {run.lease_expires_at:%H:%M:%S} UTC" if run.lease_expires_at else ""
             other = "" if run.job_id == job_id else f" (by its other job {run.job_id})"
             raise Busy(f"job {job_id}: its video is held{other} by {holder}{until}", job_id=job_id)
-
-
-def _refuse_held(connection: Connection, job_id: str, video_id: str) -> None:
-    """A cleanup of this video is under way: what it proved must not change below it."""
-    incident = connection.scalar(_HOLD, {"this_video": video_id})
-    if incident is not None:
-        raise Busy(f"job {job_id}: a cleanup of its video is under way (incident {incident})", job_id=job_id)
 
 
 def _expire_sibling(connection: Connection, run: Run, job_id: str) -> None:
@@ -291,10 +302,26 @@ def _give_up(connection: Connection, job_id: str, last: Run) -> None:
     add_event(connection, job_id, "ingestion.job.failed", payload, last.id)
 
 
-def _start(connection: Connection, lease: Lease) -> RowMapping:
-    run = {"id": lease.run_id, "job_id": lease.job_id, "attempt": lease.attempt, "lease_owner": lease.owner}
-    connection.execute(_START_RUN, {**run, "lease_s": lease.seconds})
-    row = connection.execute(_START_JOB, {"this_job": lease.job_id}).mappings().one()
+def _start(connection: Connection, lease: Lease, job: Job) -> Job:
     payload = {"attempt": lease.attempt, "owner": lease.owner, "lease_s": lease.seconds}
-    add_event(connection, lease.job_id, "ingestion.run.started", payload, lease.run_id)
-    return row
+    times = _START.run(
+        connection,
+        answer={"this_job": lease.job_id},
+        run={
+            "run_id": lease.run_id,
+            "run_job": lease.job_id,
+            "run_attempt": lease.attempt,
+            "run_owner": lease.owner,
+            "lease_s": lease.seconds,
+        },
+        event=event_values(connection, "event", lease.job_id, lease.run_id, "ingestion.run.started", payload),
+    )
+    return replace(
+        job,
+        status=Status.RUNNING,
+        phase=Phase.DOWNLOADING,
+        started_at=times["started_at"],
+        finished_at=None,
+        error_message=None,
+        updated_at=times["updated_at"],
+    )

@@ -6,8 +6,6 @@ import re
 import sqlite3
 from typing import Any
 
-from sqlalchemy import exc
-
 from ingestctl.domain.errors import (
     DatabaseRefused,
     DatabaseRejected,
@@ -42,7 +40,7 @@ def _sqlite_code(error: BaseException) -> int:
 
 def is_disconnect(error: BaseException) -> bool:
     """Whether an established connection broke (so that whatever was not committed is rolled back)."""
-    return isinstance(error, exc.DBAPIError) and error.connection_invalidated
+    return bool(getattr(error, "connection_invalidated", False))
 
 
 def is_transient(error: BaseException) -> bool:
@@ -54,24 +52,24 @@ def is_transient(error: BaseException) -> bool:
     )
 
 
-def translate(error: exc.SQLAlchemyError, where: str) -> IngestError:
-    """Our error for ``error``, met while talking to the database at ``where`` (a URL without password)."""
-    if isinstance(error, exc.TimeoutError):
-        return DatabaseUnavailable(f"no free connection to {where}: all are in use by this process")
+def translate(error: Exception, where: str) -> IngestError:
+    """Our error for a driver's ``error`` (or SQLAlchemy's around it), met while talking to the database at
+    ``where`` (a URL without password)."""
     words = _words(error)
     code = _sqlite_code(error)
     if code:
         return _of_sqlite(code, words, where)
     state = sqlstate(error)
-    if not state and isinstance(error, exc.DataError):  # the driver itself refused a value
+    # The driver itself refused a value; its own class and SQLAlchemy's have one name.
+    if not state and any(kind.__name__ == "DataError" for kind in type(error).__mro__):
         return DatabaseRejected(f"the database at {where} cannot hold a value: {words}", evidence=words)
     if not state:
         return _of_connecting(words, where)
     return _of_sqlstate(state, words, where)
 
 
-def _words(error: exc.SQLAlchemyError) -> str:
-    orig: Any = getattr(error, "orig", None)
+def _words(error: Exception) -> str:
+    orig: Any = getattr(error, "orig", error)
     primary = getattr(getattr(orig, "diag", None), "message_primary", None)
     text = str(primary or orig or error).strip()
     return " ".join(text.splitlines()[:3])[:500]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from ingestctl.db.changes import add_event, insert
+from ingestctl.db.changes import COUNTED, add_event, insert
 from ingestctl.db.ids import new_id
 from ingestctl.db.intake import put_back
 from ingestctl.db.operator import Incident, IncidentEntry
-from ingestctl.db.owner import COUNTED
-from ingestctl.db.rows import IS_INGEST, attempt_is_live, read_status
+from ingestctl.db.records import read_status
+from ingestctl.db.rows import IS_INGEST, attempt_is_live
 from ingestctl.db.tables import ingest_artifacts, ingest_incident_entries, ingest_incidents, job_runs, jobs
 from ingestctl.db.types import now, now_plus
 from ingestctl.domain.artifact import ArtifactState, ObjectRef

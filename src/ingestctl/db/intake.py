@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from ingestctl.db.base import NewJob, Submitted
 from ingestctl.db.changes import add_event, expire_run, insert, refuse_foreign, set_job
-from ingestctl.db.rows import IS_INGEST, attempt_is_live, job_of, read_status, run_of, video_of
+from ingestctl.db.records import read_status
+from ingestctl.db.rows import IS_INGEST, attempt_is_live, job_of, run_of, video_of
 from ingestctl.db.tables import job_events, job_runs, jobs, videos
 from ingestctl.db.types import now
 from ingestctl.domain.errors import Busy, Conflict, NotFound

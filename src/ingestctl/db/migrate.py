@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from ingestctl.db.connect import is_sqlite, safe_url
 from ingestctl.db.engine import create_engine
 from ingestctl.db.failures import is_transient, sqlstate, translate
-from ingestctl.db.tables import HEAD, INDEXES, VERSION_TABLE, metadata, version
-from ingestctl.db.url import is_sqlite, safe_url
+from ingestctl.db.one_job import HEAD, VERSION_TABLE
+from ingestctl.db.tables import INDEXES, metadata, version
 from ingestctl.domain.errors import DatabaseUnavailable, SchemaOutdated
 
 if TYPE_CHECKING:

@@ -7,17 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from ingestctl.db.changes import add_event, insert, set_job
+from ingestctl.db.changes import COUNTED, add_event, insert
 from ingestctl.db.ids import new_id
-from ingestctl.db.rows import RUNNING, attempt_is_live, read_status
-from ingestctl.db.tables import ingest_artifacts, job_runs, jobs, videos
+from ingestctl.db.records import read_status
+from ingestctl.db.tables import ingest_artifacts, jobs
+from ingestctl.db.transitions import (
+    ENTER_PHASE,
+    FAIL,
+    LOCK_JOB,
+    LOCK_JOB_AND_VIDEO,
+    RELEASE,
+    STATUS_OF_LIVE,
+    SUCCEED,
+    change,
+    fence,
+    has_ended,
+    job_end,
+    lock,
+    lost,
+    names_of,
+    phase_completed,
+    run_end,
+)
 from ingestctl.db.types import now, now_plus
 from ingestctl.domain.artifact import Artifact, ArtifactState
 from ingestctl.domain.errors import Conflict, LostAuthority
 from ingestctl.domain.job import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy.engine import Connection, RowMapping
 
@@ -27,8 +45,6 @@ if TYPE_CHECKING:
     from ingestctl.domain.job import Lease, Phase
 
 MAX_INTEGER = 2**31 - 1
-COUNTED = {"preserve_rowcount": True}
-"""SQLAlchemy keeps the row count of an INSERT only when asked to."""
 
 
 class OwnerWrites:
@@ -39,32 +55,31 @@ class OwnerWrites:
 
     def heartbeat(self, lease: Lease) -> None:
         renewed = {"lease_expires_at": now_plus(lease.seconds), "heartbeat_at": now()}
-        self._db.write(lambda c: _fence(c, lease, **renewed))
+        self._db.write(lambda c: fence(c, lease, **renewed))
 
     def confirm(self, lease: Lease) -> None:
-        status = self._db.read(lambda c: c.scalar(_STATUS_OF_LIVE, _names(lease)))
+        status = self._db.read(lambda c: c.scalar(STATUS_OF_LIVE, names_of(lease)))
         if status is None or read_status(status) is not Status.RUNNING:
-            raise _lost(lease)
+            raise lost(lease)
 
     def enter_phase(self, lease: Lease, phase: Phase, *, ended: Mapping[str, Any] | None = None) -> None:
         def work(connection: Connection) -> None:
-            _fence(connection, lease)
-            set_job(connection, lease.job_id, ingestion_phase=phase.value)
-            _phase_completed(connection, lease, ended)
-            _event(connection, lease, "ingestion.phase.started", {"phase": phase.value})
+            lock(connection, LOCK_JOB, lease)
+            events = [*phase_completed(ended), ("ingestion.phase.started", {"phase": phase.value})]
+            change(connection, lease, ENTER_PHASE, events, job={"to_phase": phase.value})
 
         self._db.write(work)
 
     def record(self, lease: Lease, event_type: str, payload: Mapping[str, Any]) -> None:
         def work(connection: Connection) -> None:
-            _fence(connection, lease)
+            fence(connection, lease)
             add_event(connection, lease.job_id, event_type, payload, lease.run_id)
 
         self._db.write(work)
 
     def reserve(self, lease: Lease, ref: ObjectRef, kind: Kind) -> None:
         def work(connection: Connection) -> None:
-            _fence(connection, lease)
+            fence(connection, lease)
             table = ingest_artifacts
             row = {
                 "bucket": ref.bucket,
@@ -100,7 +115,7 @@ class OwnerWrites:
         }
 
         def work(connection: Connection) -> None:
-            _fence(connection, lease)
+            fence(connection, lease)
             mine = (*_at(ref), ingest_artifacts.c.video_id == lease.video_id)
             if connection.execute(ingest_artifacts.update().where(*mine).values(values)).rowcount != 1:
                 raise Conflict(f"{ref} is not reserved for video {lease.video_id}", job_id=lease.job_id)
@@ -109,7 +124,7 @@ class OwnerWrites:
 
     def forget_artifact(self, lease: Lease, ref: ObjectRef) -> None:
         def work(connection: Connection) -> None:
-            _fence(connection, lease)
+            fence(connection, lease)
             mine = (*_at(ref), ingest_artifacts.c.video_id == lease.video_id)
             connection.execute(ingest_artifacts.delete().where(*mine))
 
@@ -126,21 +141,27 @@ class OwnerWrites:
         hand_off: HandOff | None = None,
         run_metadata: Mapping[str, Any] | None = None,
     ) -> None:
+        run = run_end("succeeded", metadata=run_metadata)
+
         def work(connection: Connection) -> None:
-            job = _end_run(connection, lease, run_metadata, status="succeeded")
-            if job is None:
-                return
-            _update_video(connection, lease, facts, storage_ref)
-            for artifact in artifacts:
-                _store_artifact(connection, lease, artifact)
-            _end_job(connection, lease, Status.SUCCEEDED, None)
-            _phase_completed(connection, lease, ended)
+            row = lock(connection, LOCK_JOB_AND_VIDEO, lease)
             payload: dict[str, Any] = {"artifacts": [str(a.ref) for a in artifacts]}
             if hand_off is not None:
-                payload["hand_off"] = _hand_off(connection, job, hand_off)
-            _event(connection, lease, "ingestion.job.succeeded", payload)
+                payload["hand_off"] = _hand_off(connection, row, hand_off)
+            events = [*phase_completed(ended), ("ingestion.job.succeeded", payload)]
+            change(
+                connection,
+                lease,
+                SUCCEED,
+                events,
+                run=run,
+                job=job_end(Status.SUCCEEDED, None),
+                video=_video_values(row, facts, storage_ref),
+            )
+            for artifact in artifacts:
+                _store_artifact(connection, lease, artifact)
 
-        self._db.write(work)
+        self._end(lease, run, work)
 
     def fail(
         self,
@@ -150,117 +171,38 @@ class OwnerWrites:
         ended: Mapping[str, Any] | None = None,
         run_metadata: Mapping[str, Any] | None = None,
     ) -> None:
+        run = run_end("failed", error.code, error.message, dict(error.details), run_metadata)
+
         def work(connection: Connection) -> None:
-            ended_run = _end_run(
-                connection,
-                lease,
-                run_metadata,
-                status="failed",
-                error_code=error.code,
-                error_message=error.message,
-                error_details=dict(error.details),
-            )
-            if ended_run is None:
-                return
-            _end_job(connection, lease, Status.FAILED, error.message)
+            lock(connection, LOCK_JOB, lease)
             payload: dict[str, Any] = {"code": error.code, "message": error.message}
             if ended is not None:
                 payload["failed_in"] = dict(ended)
-            _event(connection, lease, "ingestion.job.failed", payload)
+            job = job_end(Status.FAILED, error.message)
+            change(connection, lease, FAIL, [("ingestion.job.failed", payload)], run=run, job=job)
 
-        self._db.write(work)
+        self._end(lease, run, work)
 
     def release(self, lease: Lease, *, reason: str) -> None:
+        run = run_end("canceled", "interrupted", reason)
+
         def work(connection: Connection) -> None:
-            ended = {"status": "canceled", "error_code": "interrupted", "error_message": reason}
-            if _end_run(connection, lease, None, **ended) is None:
-                return
-            set_job(
-                connection, lease.job_id, status=Status.QUEUED.value, ingestion_phase=None, started_at=None
-            )
-            _event(connection, lease, "ingestion.job.released", {"reason": reason})
+            lock(connection, LOCK_JOB, lease)
+            change(connection, lease, RELEASE, [("ingestion.job.released", {"reason": reason})], run=run)
 
-        self._db.write(work)
+        self._end(lease, run, work)
 
+    def _end(self, lease: Lease, run: Mapping[str, Any], work: Callable[[Connection], None]) -> None:
+        """End the attempt, unless it has this very end already.
 
-# --- the fence --------------------------------------------------------------------------------
-
-
-_MINE = (
-    job_runs.c.job_id == sa.bindparam("my_job"),
-    job_runs.c.attempt == sa.bindparam("my_attempt"),
-    job_runs.c.id == sa.bindparam("my_run"),
-    job_runs.c.status == RUNNING,
-)
-_LOCK_JOB = (
-    sa.select(jobs.c.status, jobs.c.tenant_id, jobs.c.video_id)
-    .where(jobs.c.id == sa.bindparam("my_job"))
-    .with_for_update(key_share=True)
-)
-_TOUCH_RUN = job_runs.update().where(*_MINE).values(updated_at=now())
-_END_OF_RUN = sa.select(job_runs.c.status, job_runs.c.error_code, job_runs.c.error_message).where(
-    job_runs.c.id == sa.bindparam("my_run")
-)
-_STATUS_OF_LIVE = (
-    sa.select(jobs.c.status).join(job_runs, job_runs.c.job_id == jobs.c.id).where(*_MINE, attempt_is_live())
-)
-
-
-def _names(lease: Lease) -> dict[str, Any]:
-    return {"my_job": lease.job_id, "my_attempt": lease.attempt, "my_run": lease.run_id}
-
-
-def _fence(connection: Connection, lease: Lease, **values: Any) -> RowMapping:
-    """Lock the job, then touch the attempt if it is still the running one; else LostAuthority."""
-    job = connection.execute(_LOCK_JOB, {"my_job": lease.job_id}).mappings().one_or_none()
-    if job is None or read_status(job["status"]) is not Status.RUNNING:
-        raise _lost(lease)
-    if connection.execute(_TOUCH_RUN.values(values), _names(lease)).rowcount != 1:
-        raise _lost(lease)
-    return job
-
-
-def _lost(lease: Lease) -> LostAuthority:
-    return LostAuthority(
-        f"job {lease.job_id}: attempt {lease.attempt} no longer owns it; nothing was written",
-        job_id=lease.job_id,
-    )
-
-
-def _end_run(
-    connection: Connection, lease: Lease, metadata: Mapping[str, Any] | None, **values: Any
-) -> RowMapping | None:
-    """End the attempt under the fence; None if it has this very end already.
-
-    Then an earlier call wrote it, and the reply to its COMMIT was lost for longer than anyone waited.
-    """
-    if metadata is not None:
-        values["metadata"] = dict(metadata)
-    try:
-        return _fence(connection, lease, finished_at=now(), lease_expires_at=now(), **values)
-    except LostAuthority:
-        there = connection.execute(_END_OF_RUN, {"my_run": lease.run_id}).mappings().one_or_none()
-        if there is None or any(there[name] != values.get(name) for name in there):
-            raise
-        return None
-
-
-# --- what transitions are made of -------------------------------------------------------------
-
-
-def _end_job(connection: Connection, lease: Lease, status: Status, message: str | None) -> None:
-    values = {"status": status.value, "ingestion_phase": None, "finished_at": now(), "error_message": message}
-    set_job(connection, lease.job_id, **values)
-
-
-def _event(connection: Connection, lease: Lease, event_type: str, payload: Mapping[str, Any]) -> None:
-    body = {"attempt": lease.attempt, **payload}
-    add_event(connection, lease.job_id, event_type, body, lease.run_id)
-
-
-def _phase_completed(connection: Connection, lease: Lease, ended: Mapping[str, Any] | None) -> None:
-    if ended is not None:
-        _event(connection, lease, "ingestion.phase.completed", ended)
+        Then an earlier call wrote it, and the reply to its COMMIT was lost for longer than anyone waited.
+        Asked in a transaction of its own: the one that found authority lost is rolled back.
+        """
+        try:
+            self._db.write(work)
+        except LostAuthority:
+            if not self._db.read(lambda c: has_ended(c, lease, run)):
+                raise
 
 
 def _at(ref: ObjectRef) -> tuple[sa.ColumnElement[bool], ...]:
@@ -297,37 +239,25 @@ def _store_artifact(connection: Connection, lease: Lease, artifact: Artifact) ->
         raise _taken(lease, ref, connection.execute(sa.select(table).where(*_at(ref))).mappings().one())
 
 
-_MY_VIDEO = videos.c.id == sa.bindparam("my_video")
-_LOCK_VIDEO = sa.select(videos).where(_MY_VIDEO).with_for_update(key_share=True)
-_SET_VIDEO = videos.update().where(_MY_VIDEO).values(updated_at=now())
-
-
-def _update_video(
-    connection: Connection, lease: Lease, facts: VideoFacts, storage_ref: Mapping[str, Any]
-) -> None:
-    row = connection.execute(_LOCK_VIDEO, {"my_video": lease.video_id}).mappings().one()
+def _video_values(row: RowMapping, facts: VideoFacts, storage_ref: Mapping[str, Any]) -> dict[str, Any]:
+    """What a success records of the video. A title that somebody gave it is kept."""
     known = row["metadata"] if isinstance(row["metadata"], dict) else {"previous": row["metadata"]}
     ingest = known.get("ingest")
-    values: dict[str, Any] = {
-        "storage_bucket": storage_ref.get("bucket"),
-        "storage_key": storage_ref.get("key"),
-        "storage_ref": dict(storage_ref),
-        "metadata": {
-            **known,
-            "ingest": {**(ingest if isinstance(ingest, dict) else {}), **facts.metadata},
-        },
+    learned = {**(ingest if isinstance(ingest, dict) else {}), **facts.metadata}
+    has_title = bool((row["title"] or "").strip())
+    duration = facts.duration_ms
+    return {
+        "my_video": row["video_id"],
+        "new_storage_bucket": storage_ref.get("bucket"),
+        "new_storage_key": storage_ref.get("key"),
+        "new_storage_ref": dict(storage_ref),
+        "new_metadata": {**known, "ingest": learned},
+        "new_title": None if has_title else facts.title or None,
+        "new_channel": facts.channel,
+        "new_language": facts.language,
+        "new_published_at": facts.published_at,
+        "new_duration_ms": duration if duration is not None and 0 <= duration <= MAX_INTEGER else None,
     }
-    if facts.title and not (row["title"] or "").strip():
-        values["title"] = facts.title
-    learned: dict[str, Any] = {
-        "channel": facts.channel,
-        "language": facts.language,
-        "published_at": facts.published_at,
-    }
-    if facts.duration_ms is not None and 0 <= facts.duration_ms <= MAX_INTEGER:
-        learned["duration_ms"] = facts.duration_ms
-    values |= {column: value for column, value in learned.items() if value is not None}
-    connection.execute(_SET_VIDEO.values(values), {"my_video": lease.video_id})
 
 
 def _hand_off(connection: Connection, job: RowMapping, hand_off: HandOff) -> dict[str, Any]:

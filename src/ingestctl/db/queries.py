@@ -11,21 +11,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from ingestctl.db.base import JobFilter, JobRow, Page
-from ingestctl.db.rows import (
-    IS_INGEST,
-    artifact_of,
-    attempt_is_live,
-    event_of,
-    job_of,
-    read_status,
-    run_of,
-    status_is,
-    video_of,
-)
-from ingestctl.db.tables import ingest_artifacts, job_events, job_runs, jobs, videos
-from ingestctl.db.types import clean_text
-from ingestctl.domain.errors import Conflict, InvalidPayload, NotFound, UsageError
-from ingestctl.domain.job import INGEST, Event, Job, Run, Status, Video
+from ingestctl.db.one_job import AFTER_ALL, JobQuestions
+from ingestctl.db.records import clean_text, read_status
+from ingestctl.db.rows import IS_INGEST, attempt_is_live, job_of, status_is, video_of
+from ingestctl.db.tables import job_runs, jobs, videos
+from ingestctl.domain.errors import InvalidPayload, UsageError
+from ingestctl.domain.job import Job, Status, Video
 from ingestctl.domain.source import SourceKind, normalize_url
 
 if TYPE_CHECKING:
@@ -34,87 +25,37 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import RowMapping
 
     from ingestctl.db.transactions import Database
-    from ingestctl.domain.artifact import Artifact
     from ingestctl.domain.source import Source
 
-MAX_MATCHES = 10
-_AFTER_ALL = "\U0010ffff"
-"""Sorts behind every character, in code point order and in the byte order of UTF-8."""
 
-
-class Queries:
+class Queries(JobQuestions):
     """The reading part of the job store."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def job(self, job_id: str) -> Job | None:
-        row = self._one(sa.select(jobs).where(jobs.c.id == job_id))
-        return job_of(row) if row else None
+    @property
+    def dialect(self) -> str:
+        return self._db.dialect
 
-    def video(self, video_id: str) -> Video | None:
-        row = self._one(sa.select(videos).where(videos.c.id == video_id))
-        return video_of(row, videos) if row else None
+    @property
+    def url(self) -> str:
+        return self._db.url
+
+    def _ask(self, sql: str, values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        return self._db.read(lambda c: [dict(row) for row in c.exec_driver_sql(sql, dict(values)).mappings()])
 
     def video_of_source(self, source: Source) -> Video | None:
         same = sa.and_(videos.c.source_type == source.kind.value, videos.c.source_uri == source.uri)
         row = self._one(sa.select(videos).where(same))
         return video_of(row, videos) if row else None
 
-    def resolve(self, name: str) -> Job:
-        wanted = name.strip()
-        if not wanted:
-            raise NotFound(f"{name!r} names no job")
-        exact = self.job(wanted) or (self.job(name) if name != wanted else None)
-        rows = [exact] if exact else [job_of(row) for row in self._all(self._by_prefix(wanted))]
-        found = [job for job in rows if job.type == INGEST]
-        if len(found) == 1:
-            return found[0]
-        if len(found) > 1:
-            ids = ", ".join(job.id for job in found[:MAX_MATCHES])
-            more = ", \u2026" if len(found) > MAX_MATCHES else ""
-            raise Conflict(
-                f"{wanted!r} is the beginning of several job ids: {ids}{more}", hint="Type more of it."
-            )
-        if rows:
-            raise Conflict(
-                f"job {rows[0].id} is of type {rows[0].type!r}, not {INGEST!r}",
-                hint="Jobs of other types belong to other services; this program never touches them.",
-                job_id=rows[0].id,
-            )
-        raise NotFound(f"no job has the id (or an id beginning with) {wanted!r}")
-
-    def _by_prefix(self, prefix: str) -> sa.Select[Any]:
-        # Ingest jobs first, so that a crowd of others under the same prefix does not hide them.
-        order = (sa.case((IS_INGEST, 0), else_=1), self._id())
-        return sa.select(jobs).where(self._has_prefix(prefix)).order_by(*order).limit(MAX_MATCHES + 1)
-
     def _id(self) -> sa.ColumnElement[str]:
         return jobs.c.id.collate("C") if self._db.dialect == "postgresql" else jobs.c.id
 
     def _has_prefix(self, prefix: str) -> sa.ColumnElement[bool]:
         column = self._id()
-        return sa.and_(column >= prefix, column < prefix + _AFTER_ALL)
-
-    def runs(self, job_id: str) -> Sequence[Run]:
-        live = attempt_is_live().label("lease_live")
-        question = sa.select(job_runs, live).where(job_runs.c.job_id == job_id).order_by(job_runs.c.attempt)
-        return [run_of(row) for row in self._all(question)]
-
-    def events(self, job_id: str, *, after: str | None = None, limit: int | None = None) -> Sequence[Event]:
-        place = sa.tuple_(job_events.c.created_at, job_events.c.id)
-        question = sa.select(job_events).where(job_events.c.job_id == job_id)
-        if after is not None:
-            seen = job_events.alias("seen")
-            last = sa.select(seen.c.created_at, seen.c.id).where(seen.c.id == after, seen.c.job_id == job_id)
-            question = question.where(place > last.scalar_subquery())
-        question = question.order_by(job_events.c.created_at, job_events.c.id)
-        return [event_of(row) for row in self._all(question if limit is None else question.limit(limit))]
-
-    def artifacts(self, video_id: str) -> Sequence[Artifact]:
-        table = ingest_artifacts
-        question = sa.select(table).where(table.c.video_id == video_id).order_by(table.c.bucket, table.c.key)
-        return [artifact_of(row) for row in self._all(question)]
+        return sa.and_(column >= prefix, column < prefix + AFTER_ALL)
 
     def find(self, where: JobFilter, *, limit: int = 50, after: str | None = None) -> Page:
         question = self._listing(where).order_by(jobs.c.updated_at.desc(), jobs.c.id.desc())
@@ -245,12 +186,9 @@ def _mark(job: Job) -> str:
 def _cursor(mark: str) -> tuple[datetime, str]:
     try:
         place = json.loads(base64.urlsafe_b64decode(mark + "=" * (-len(mark) % 4)))
-        moment, job_id = datetime.fromisoformat(place[0]), str(place[1])
-        moment = moment.astimezone(UTC) if moment.tzinfo else None
+        moment = datetime.fromisoformat(place[0])
+        if moment.tzinfo:
+            return moment.astimezone(UTC), str(place[1])
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
-        moment = None
-    if moment is None:
-        raise UsageError(
-            f"{mark[:80]!r} is no page mark", hint="Pass the `next` of the page before, unchanged."
-        )
-    return moment, job_id
+        pass
+    raise UsageError(f"{mark[:80]!r} is no page mark", hint="Pass the `next` of the page before, unchanged.")

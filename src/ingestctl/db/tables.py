@@ -8,12 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, UniqueConstraint
 
+from ingestctl.db.one_job import VERSION_TABLE
 from ingestctl.db.types import Json, Text, Timestamp
-
-HEAD = "0008"
-"""The Alembic revision this program needs. Kept here so that checking it does not import Alembic."""
-
-VERSION_TABLE = "ingestctl_alembic_version"
 
 metadata = MetaData()
 

@@ -82,6 +82,9 @@ class Database:
                     raise self._unknown(doubt, looked=happened is not None) from doubt.error
                 if last:
                     raise translate(doubt.error, self.url) from doubt.error
+            except exc.TimeoutError as error:
+                message = f"no free connection to {self.url}: all are in use by this process"
+                raise DatabaseUnavailable(message) from error
             except exc.SQLAlchemyError as error:
                 if last or time.monotonic() > deadline or not is_transient(error):
                     raise translate(error, self.url) from error

@@ -17,20 +17,12 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 
+from ingestctl.db.records import MAX_JSON_DEPTH, clean_text, lenient_loads, utc
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.engine import Dialect
-
-MAX_JSON_DEPTH = 100
-"""Deeper values are cut when written; nothing this program writes comes near."""
-
-
-def clean_text(text: str) -> str:
-    """``text`` with NUL and lone surrogates replaced by U+FFFD."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in text)
 
 
 def clean_json(value: object, depth: int = 0) -> Any:
@@ -50,16 +42,6 @@ def clean_json(value: object, depth: int = 0) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return clean_text(str(value))
-
-
-def lenient_loads(text: str | bytes) -> Any:
-    """Parse JSON; what cannot be parsed (not JSON, nested too deeply, a huge number) is returned as text."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 class Text(TypeDecorator[str]):
@@ -129,10 +111,7 @@ class Timestamp(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Aware, in UTC."""
-        if value is None:
-            return None
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return utc(value)
 
 
 class _Clock(FunctionElement[datetime]):

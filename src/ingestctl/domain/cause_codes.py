@@ -40,7 +40,8 @@ _SAYS_STATUS = (
     r"does not indicate success|clientresponseerror|\bfailed(?: with)?",
 )
 _AROUND_STATUS = (
-    rf"\b([45]\d\d)(?:\s|: |, |, message=['\"]|\s?\()(?:(?:GET|PUT|POST|PATCH|HEAD|DELETE) |client error|"
+    rf"(?<![\d:][,.])\b([45]\d\d)(?:\s|: |, |, message=['\"]|\s?\()"
+    rf"(?:(?:GET|PUT|POST|PATCH|HEAD|DELETE) |client error|"
     rf"server error|slow down|service temporarily|http error\b|error\b|{_REASONS})",
     r"\(([45]\d\d) [a-z]+_[a-z_]+\)",
     r"\b([45]\d\d) [a-z]+_[a-z_]+\b",
@@ -61,7 +62,7 @@ S3_CODE = re.compile(
     r"|<code>\s?(\w+)\s?</code>"
     r"|\bcode['\"]? ?[:=] ?['\"]?(\w+)['\"]?, ?['\"]?(?:message|resource|request)"
     r"|\bapi error (\w+):|AWSError '(\w+)'"
-    r"|error ?code: ?(\w+)\b"
+    r"|error ?code: ?(\w+)\b|request error \[(\w+)\]"
     r"|S3::Errors::(\w+)|s3 error: \d{3} \((\w+)\)|request with error code (\w+)",
     re.IGNORECASE,
 )

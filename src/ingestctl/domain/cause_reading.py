@@ -101,6 +101,8 @@ def _read_codes(line: str, side: Side) -> Finding | None:
 def _read_s3(line: str) -> Finding | None:
     found = S3_CODE.search(line)
     told = [next(group for group in found.groups() if group)] if found else []
+    if told and told[0].lower() in {"null", "none", "unknown"}:
+        found, told = None, []
     for number, word in enumerate([*told, *S3_WORD.findall(line)]):
         code = word.lower().replace("_", "").removesuffix("exception")
         if code in S3_FULL:

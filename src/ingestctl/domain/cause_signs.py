@@ -69,7 +69,8 @@ def words(*families: str) -> Words:
 
 # A connection that failed or broke; whose it was, the side tells.
 TRANSPORT: tuple[str, ...] = (
-    r"timed? ?out\b|timeout(?:error| error|: | expired| exceeded)|\bETIMEDOUT\b|read timeout|connect timeout",
+    r"timed? ?out\b(?![:=] ?\d)|timeout(?:error| error|: (?!\d)| expired| exceeded)|\bETIMEDOUT\b|"
+    r"read timeout|connect timeout",
     r"connection (?:was )?(?:reset|refused|aborted|broken|closed|error|terminated|lost|failed|timeout|"
     r"interrupted)",
     r"\bECONN(?:RESET|REFUSED|ABORTED)\b|connection(?:reset|refused|aborted)?error|forcibly closed",
@@ -103,7 +104,10 @@ TRANSPORT: tuple[str, ...] = (
     r"closed \(eof\)",
     r"conflicting range\.|ended prematurely.{0,20}(?:transfer|response)|wsaeconn\w+|context deadline",
     r"stream error|stream ends prematurely|unexpected end of (?:stream|response)|no response from|"
-    r"did not respond|stalled",
+    r"did not respond|stalled|gaierror|name does not resolve|\bE(?:NETUNREACH|NETDOWN|NETRESET|HOSTDOWN|"
+    r"SOCKETTIMEDOUT|AI_\w+)\b|\bUND_ERR_\w+|"
+    r"unknownhostexception|(?:socket|connect|sockettimeout|noroutetohost)exception|dns error|fetch failed|"
+    r"error trying to connect|tcp connect",
 )
 
 # A line that tells of trouble at all, in whatever words.
@@ -132,6 +136,7 @@ S3_SENTENCES: tuple[str, ...] = (
     r"authorization header (?:that you provided|is malformed)|metadata headers exceed|more buckets than|"
     r"part number must be an integer|number of bytes specified by|object is (?:immutable|locked|worm)|"
     r"storage resources are|requested is (?:unread|unwrit)able|access key id (?:that )?you provided|"
+    r"security token included in the request|not able to validate the provided access|"
     r"request signature we calculated|signed up for the amazon|reach quorum|usage cap exceeded",
     r"(?-i:\b(?:NoSuch(?:Bucket|Key|Upload)|SignatureDoesNotMatch|InvalidAccessKeyId|SlowDown(?:Read|Write)?|"
     r"RequestTimeTooSkewed|EntityToo(?:Large|Small)|BucketAlready\w+|BucketNotEmpty|InvalidBucketName|"
@@ -140,7 +145,8 @@ S3_SENTENCES: tuple[str, ...] = (
     r"InvalidStorageClass|KeyTooLongError|MissingContentLength|IncompleteBody|InvalidSecurity|"
     r"TooManyBuckets|UserSuspended|QuotaExceeded|AccountProblem|OperationAborted|BlobNotFound|"
     r"ContainerNotFound|"
-    r"AccountIsDisabled|AuthorizationPermissionMismatch)\b)",
+    r"InvalidClientTokenId|UnrecognizedClientException|SignatureExpired|AuthFailure|AccountIsDisabled|"
+    r"AuthorizationPermissionMismatch)\b)",
 )
 
 # Which side a line comes from: the first row that matches. Only marks a vendor's own wording carries.
@@ -153,7 +159,8 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"endpoint url: ?\"|<error><code>|<code>\w+</code>|x-amz-|swiftclient|radosgw|seaweedfs",
             r"s3 operation failed|api error \w+: |multi-?part[- ]?(?:upload|thread|copy)|AWS HTTP|\bAws\\+S3|"
             r"\ba client error \(|(?:Put|Get|Head|Copy|Upload)(?:Object|Part|Bucket)\b|cloud\.storage|"
-            r"AWSError|\bgoogle\.?api|google\.cloud|backend ?error|\bstorage error\b|aws-?sdk|s3cmd|"
+            r"AWSError|\bgoogle\.?api|google[.-]cloud|CreateResumableSession|backend ?error|"
+            r"\bstorage error\b|aws-?sdk|s3cmd|"
             r"\brclone\b",
             r"status code: \d{3}, request id|failed to copy: |backblaze|\bb2_\w|b2api|wasabi|gcsfs|s3fs|"
             r"goofys",
@@ -165,6 +172,12 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"amz-request|HostId|error making request with error code|\bSigV4\b|presigned|aliyuncs|qcloud|"
             r"cos_exception|scw\.cloud|oss2\.exceptions|b2sdk|boto\.exception|\bmc: <\w+>|awssdk|aws_sdk|"
             r"smithy",
+            r"errorcode: ?(?:blob|container)\w+|\bBlob(?:AlreadyExists|Archived|BeingRehydrated|"
+            r"ImmutableDueToPolicy)\b|"
+            r"inaccessible host|list-type=2|backup[- ]stor(?:e|age)|\bvelero\b|\brestic\b|\bb2\.exception|"
+            r"\bb2 uploader|"
+            r"\bput_object|"
+            r"\bc\d{3}_v\d{7}_t\d{4}\b|\bin vault \d|\bAPI_[A-Z_]{3,40}_CALLED|request error \[\w+\]|"
             r"\bgarage_\w+|(?<![.\w])garage(?:: |\))|>garage<|rustfs",
             *S3_SENTENCES,
         ),
@@ -172,7 +185,8 @@ SIDES: tuple[tuple[Side, Words], ...] = (
     (
         "source",
         words(
-            r"yt[-_]dlp|youtube[-_]dl|\[download\]|\[(?:youtube|generic|info|twitch|vimeo|tiktok|"
+            r"yt[-_]?dlp|youtube[-_]?dl|spotdl|audioprovider|\berror: {1,3}[\w-]{11}: |\[download\]|"
+            r"\[(?:youtube|generic|info|twitch|vimeo|tiktok|"
             r"(?:x/)?twitter|facebook|reddit|bilibili|"
             r"instagram)\b",
             r"error: \[[\w:.+-]+\]|youtube said|extractorerror|unable to download (?:\w+ ){0,6}(?:data|"
@@ -197,7 +211,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"\bpgx\b",
             r"(?-i:(?:ERROR|FATAL|PANIC|LOG|WARNING): {2}\S)|(?-i:(?:WARNING|LOG|ERROR) [CS]-0x)|\bpooler\b",
             r"\bdb error\b|server[_ ]login|(?-i:\[\d+\] (?:FATAL|PANIC|LOG|ERROR|WARNING): )|\bpg_\w|patroni|"
-            r"wal segment|"
+            r"wal (?:segment|record|file)|pageaddr|pg_probackup|"
             r"alembic|driver: bad conn|autovacuum|\bvacuum\b|page checksum|replication slot|\bstandby\b|"
             r"pgbackrest|wal-g|"
             r"login query|prepared statement|ConnectionDoesNotExistError|\bPostgresError|\bsql (?:state|"
@@ -208,7 +222,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
     ),
     (
         "media",
-        words(r"@ (?:0x)?[0-9a-f]{6,16}\]|\b(?:in|out)put stream #|av_interleaved"),
+        words(r"\[[\w#:/,-]{2,40} @ (?:0x)?[0-9a-f.]{1,16}\]|\b(?:in|out)put stream #|av_interleaved"),
     ),
     (
         "storage",

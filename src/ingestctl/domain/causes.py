@@ -4,9 +4,10 @@ A problem is read line by line (:mod:`ingestctl.domain.cause_reading`). Each lin
 for structure first (SQLSTATE, S3 code, HTTP status), then for words
 (:mod:`ingestctl.domain.service_words` and its neighbours). Who is talking counts: storage
 and database own their trouble (a 404 from storage says nothing about the source), and
-trouble in unknown words from a known side is that side's, with low confidence. A full disk beats everything, a telling line beats a
-vague one, an error beats a warning, and among equals the last line wins. What
-nothing speaks for is ``internal`` with low confidence: never a guess.
+trouble in unknown words from a known side is that side's, with low confidence. A full disk
+beats everything, a telling line beats a vague one, an error beats a warning, news and tries
+that were repeated count last, and among equals the last line wins. What nothing speaks for
+is ``internal`` with low confidence: never a guess.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from ingestctl.domain.cause_reading import Finding, read, side_of
+from ingestctl.domain.cause_signs import TROUBLE
 from ingestctl.domain.errors import IngestError, Retryable
 from ingestctl.domain.exception_chain import describe, links, retry_after
 
@@ -148,13 +150,18 @@ _ROWS = (
 )
 CAUSES: Mapping[str, Cause] = MappingProxyType({row.code: row for row in _ROWS})
 
-_HEAD, _TAIL = 16_000, 64_000  # characters of a long text that are read
+_HEAD, _TAIL = 16_000, 32_000  # characters of a long text that are read
 _LINE, _EVIDENCE = 1_500, 500
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _NOISE = re.compile(
     r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame="
-    r"|\(Background on|(?:DETAIL|CONTEXT|QUERY|STATEMENT): |Stream #\d|Metadata:"
+    r"|\(Background on|(?:DETAIL: (?!.{0,200}No space left)|(?:CONTEXT|QUERY|STATEMENT): )|Stream #\d|"
+    r"Metadata:"
+    r"|\[[\w:.+-]{2,40}\] [^\s:]{1,80}: (?i:downloading|extracting|requesting|verifying|refetching|"
+    r"setting up|"
+    r"logging|retrieving|fetching|checking|solving|querying|decrypting|sleeping)\b(?!.{0,600}(?i:error|fail|"
+    r"unable))"
     r"|\[download\] (?:Destination: |[^:]{1,300} has already been downloaded|Downloading (?:item|video|"
     r"playlist) )"
     r"|\[(?:ExtractAudio|Merger|Metadata|Fixup\w{1,20}|MoveFiles)\] (?!.{0,400}\berror)"
@@ -165,7 +172,16 @@ _WARNING = re.compile(
     r"\bwarn(?:ing)?\b|^\W*\[?(?:info|debug|notice)\b|\]\[(?:info|debug)\]|\bretrying\b|\bskipping\b",
     re.IGNORECASE,
 )
-_LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE|LOG(?=:))\b")
+_TRIED = re.compile(r"\bretrying\b.{0,20}\((\d{1,3})/(?!\1\))\d{1,3}\)", re.IGNORECASE)
+"""An early try, of which the lines after it tell the end."""
+_LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE|LOG(?=:))\b|^\[info\]|^level=(?:info|debug)\b")
+_TOLD = re.compile(
+    TROUBLE
+    + r"|timed? ?out|kill|memory|reset|expire|lost|slow|limit|full\b|space|crash|exited|signal|terminat|"
+    r"shut|lock|retry|unavailable|closed",
+    re.IGNORECASE,
+)
+"""What a line of level INFO must say to be more than news."""
 
 
 def diagnose(problem: str | BaseException) -> Diagnosis:
@@ -192,7 +208,7 @@ def _trust(error: IngestError, diagnosis: Diagnosis) -> Diagnosis:
         retryable=error.retryable,
         evidence=_evidence(error.evidence or error.message),
         guidance=diagnosis.guidance if agrees else error.hint or cause.guidance,
-        next=_next(cause, error.retryable),
+        next=error.next or _next(cause, error.retryable),
         confidence="high" if cause.code != "internal" else "low",
         retry_after=error.retry_after if error.retry_after is not None else diagnosis.retry_after,
     )
@@ -208,16 +224,24 @@ def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
     common: Side = next((side for line in reversed(lines) if (side := side_of(line))), "")
     best: tuple[tuple[int, bool, int], Finding, str] | None = None
     for number, line in enumerate(lines):
-        found = None if _NOISE.match(line) else read(line, common)
+        found = None if _is_news(line) else read(line, common)
         if found is None or (best and best[1].coded and not found.coded and best[1].cause == found.cause):
             continue
         aside = bool(_WARNING.search(line) or _LEVEL.match(line))
-        rank = (found.weight, not aside, number)
+        weight = min(found.weight, 1) if _TRIED.search(line) else found.weight
+        rank = (weight, not aside, number)
         if best is None or rank >= best[0]:
             best = (rank, found, line)
     if best is None:
         return _result(Finding("internal", "after-fix", sure=False), lines[-1] if lines else "", wait)
     return _result(best[1], best[2], wait)
+
+
+def _is_news(line: str) -> bool:
+    """Progress, echoes and what a program says while all is well."""
+    return bool(_NOISE.match(line)) or bool(
+        _LEVEL.match(line) and not _TOLD.search(line) and " @ " not in line
+    )
 
 
 def _clean(line: str) -> str:

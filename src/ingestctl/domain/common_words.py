@@ -15,7 +15,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"proxy (?:error|server|connection)|(?:unable|failed|cannot) (?:to )?connect to (?:the )?proxy",
-            r"proxyerror|tunnel connection failed|socks\d? ?(?:proxy|error)|407 proxy|resolve proxy|"
+            r"proxyerror|tunnel connection failed|socks\d? ?(?:proxy|error)|407 proxy|tunneling socket|"
+            r"resolve proxy|"
             r"proxy url|"
             r"socks support|connection to proxy|connect tunnel|invalidproxy|socks version",
         ),
@@ -27,15 +28,19 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(
             r"permission denied(?!: http)|\bEACCES\b|\bEROFS\b|read-only file system|too many open files|"
             r"\bEMFILE\b",
-            r"operation not permitted|permissionerror",
+            r"operation not permitted|permissionerror|curl: \(23\)|failed writing body|"
+            r"failure writing output",
             r"unable to (?:open for writing|create directory|rename file)|file name too long",
             r"validation errors? for \w*settings|settingserror|dynaconf|no such option|extra inputs are not",
             r"config(?:uration)? (?:profile|file|error)|must specify a region|invalid endpoint",
             r"(?:environment variable|setting)s? .{0,60}(?:not set|missing|required|unknown)|netscape format",
             r"no such file or directory: \S{0,80}cookies|invalid .{0,60}environment variable",
             r"cookies? database|cookies? file|improperlyconfigured|invalid (?:value|choice) for",
+            r"\b(?-i:[A-Z][A-Z0-9_]{4,40}) (?:is|are|was|must be|env\w* \w+) (?:required|set|not set|missing|"
+            r"undefined|not defined)|"
             r"unrecognized arguments|missing required (?:option|argument|setting)",
-            r"no supported javascript runtime|unknown setting|fixed output name|address (?:already )?in use|"
+            r"no supported javascript runtime|unknown setting|fixed output name|(?:address|"
+            r"port) (?:is )?(?:already )?(?:in use|allocated)|"
             r"errno (?:98|48)\b|winerror 10048\b|"
             r"keyerror: ['\"](?-i:[A-Z][A-Z0-9_]{3,40})['\"]|cannot be used without|ca certificates|"
             r"error setting certificate",
@@ -61,7 +66,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
             r"4xx client error|certificate (?:problem|has expired|is not)|local issuer|x509|toomanyredirects|"
             r"exceeded \d+ redirects",
-            r"handshake|infinite loop|certificateerror|hostname .{1,80} doesn.t match|redirect loop|"
+            r"handshake|peer certificate|PeerUnverified|infinite loop|certificateerror|"
+            r"hostname .{1,80} doesn.t match|redirect loop|"
             r"too many redirects",
         ),
         "download_blocked",
@@ -72,6 +78,13 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(*TRANSPORT),
         "download_timeout",
         "yes",
+    ),
+    Sign(
+        _words(r"\[(?:https?|tcp|tls|udp|rtmps?|rtsp|rtp|srt|hls|dash|hls,applehttp|httpproxy|crypto) @"),
+        "download_timeout",
+        "yes",
+        where="media",
+        weight=1,
     ),
     Sign(
         _words(
@@ -133,7 +146,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     Sign(_words(TROUBLE), "storage_error", "after-fix", where="storage", weight=1),
     Sign(
         _words(
-            r"requests\.exceptions\.(?!json)\w+|urllib3?\.(?:exceptions|error)\.\w+|http\.client\.\w+|"
+            r"urlopen error|urlerror\(|transporterror|requests\.exceptions\.(?!json)\w+|"
+            r"urllib3?\.(?:exceptions|error)\.\w+|http\.client\.\w+|"
             r"(?:aiohttp|httpx|httpcore|pycurl)\.\w+",
         ),
         "download_timeout",

@@ -7,31 +7,11 @@ table (:mod:`ingestctl.domain.causes`), ``hint`` what to do about it.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import ClassVar, Literal
 
+from ingestctl.domain.exits import Exit as Exit
+
 Retryable = Literal["yes", "after-fix", "no"]
-
-
-class Exit(IntEnum):
-    """Process exit codes. The table in docs/reference/exit-codes.md is generated from this."""
-
-    DONE = 0
-    BUG = 1
-    USAGE = 2
-    CHANGES_PENDING = 3
-    NOT_FOUND = 10
-    VERIFICATION_FAILED = 11
-    CONFIRMATION_NEEDED = 12
-    CONFIGURATION = 13
-    CONFLICT = 14
-    JOB_FAILED = 15
-    PARTIAL = 16
-    UNAVAILABLE = 20
-    BUSY = 21
-    DEADLINE = 22
-    SIGINT = 130
-    SIGTERM = 143
 
 
 class IngestError(Exception):
@@ -47,6 +27,8 @@ class IngestError(Exception):
     default_cause: ClassVar[str] = "internal"
     default_retryable: ClassVar[Retryable] = "no"
     default_hint: ClassVar[str] = ""
+    next: ClassVar[str] = ""
+    """The command to type next (JOB for the job's id), where the cause's own would lead astray."""
 
     def __init__(
         self,
@@ -68,6 +50,11 @@ class IngestError(Exception):
         self.retryable: Retryable = retryable or self.default_retryable
         self.retry_after = retry_after
         """Seconds the other side asked us to wait, where it said so."""
+
+    @property
+    def advice(self) -> str:
+        """The hint, with the job's id where it says JOB."""
+        return self.hint.replace(" JOB`", f" {self.job_id}`") if self.job_id else self.hint
 
     @property
     def exit(self) -> Exit:
@@ -126,6 +113,22 @@ class Conflict(IngestError):
     code = "conflict"
     exit_code = Exit.CONFLICT
     default_retryable: ClassVar[Retryable] = "after-fix"
+    default_hint = "Look at it with `ingestctl inspect JOB`, then decide."
+
+
+class InTheWay(Conflict):
+    """What stands where an object belongs is not this job's, or not what is on record; it was left."""
+
+    default_cause = "storage_error"
+    default_hint = "Look with `ingestctl verify-artifacts JOB`; quarantine it with `ingestctl cleanup JOB`."
+    next = "ingestctl cleanup JOB --dry-run"
+
+
+class Canceled(Conflict):
+    """Somebody canceled the job while it ran; the attempt stopped and wrote nothing more."""
+
+    code = "canceled"
+    default_hint = "If it should run after all: `ingestctl retry JOB --anyway`."
 
 
 class Busy(IngestError):
@@ -268,7 +271,10 @@ class BucketMissing(ConfigurationError):
 
     code = "bucket_missing"
     default_cause = "storage_error"
-    default_hint = "Check the bucket name, or create the buckets with `ingestctl init`."
+    default_hint = (
+        "Check the bucket name, or create the buckets that are set with `ingestctl init`. A job keeps those "
+        "it was submitted with (jobs.payload.artifacts)."
+    )
 
 
 class ObjectMissing(IngestError):
@@ -350,6 +356,7 @@ class NoAudioStream(IngestError):
     default_cause = "audio_extraction_failed"
     default_retryable: ClassVar[Retryable] = "no"
     default_hint = "The source is silent; a transcript cannot be made from it. Submit another source."
+    next = "ingestctl inspect JOB"
 
 
 class NoVideoStream(SourceFailed):

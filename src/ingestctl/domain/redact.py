@@ -44,13 +44,15 @@ class Redactor:
         return _ASSIGNED.sub(rf"\1\2{MASK}", text)
 
     def data(self, value: Any, depth: int = 0) -> Any:
-        """Return JSON-like ``value`` with every string in it redacted, keys that name secrets masked."""
+        """Return JSON-like ``value`` with every string in it redacted, and what a key calls secret masked."""
         if isinstance(value, str):
             return self(value)
         if depth >= _MAX_DEPTH:
             return "…"
         if isinstance(value, Mapping):
-            return {k: self._item(str(k), v, depth) for k, v in value.items()}
+            return {
+                self(k) if isinstance(k, str) else k: self._item(str(k), v, depth) for k, v in value.items()
+            }
         if isinstance(value, list | tuple):
             return [self.data(v, depth + 1) for v in value]
         return value

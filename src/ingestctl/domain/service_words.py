@@ -24,8 +24,10 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"file ?system (?:is )?full|out of disk space",
             r"(?:disk|drive|device|volume|partition)(?: [\"\'/]\S{1,80})? (?:is )?(?:nearly )?full\b|"
             r"SQLITE_FULL|check free disk",
-            r"insufficient (?:free )?(?:disk )?(?:space|storage)|(?-i:errors\.DiskFull|DiskFullError)|"
-            r"cap exceeded|storage[ _]cap|storage quota|storage ?full|minimum free (?:disk|drive)",
+            r"\bfull osd|osds? (?:is |are )?full|pool\(s\) full|insufficient (?:free )?(?:disk )?(?:space|"
+            r"storage)|(?-i:errors\.DiskFull|DiskFullError)|"
+            r"cap exceeded|storage[ _]cap|storage quota|storage ?full|drive path full|minimum free (?:disk|"
+            r"drive)",
             r"sqlstate[\s:=(]{0,3}53100|bucket quota (?!check)|quota of the bucket|cap exceeded|"
             r"insufficient ?storage|ephemeral[- ](?:local )?storage",
             r"usage .{0,60}exceeds the|no (?:more )?(?:free|writable) volumes|low (?:on )?disk|"
@@ -57,7 +59,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"(?:relation|column|table|schema|type|function|operator|"
             r"constraint) \"?[\w.\"]{1,120}.{0,60} does not exist",
-            r"no such (?:table|column)|undefined(?:table|column)|has no column named|can't locate revision",
+            r"^\W*(?:error: )?(?:table|column|relation|schema) (?:\S{1,80} )?does not exist|no such (?:table|"
+            r"column)|undefined(?:table|column)|has no column named|can't locate revision",
             r"already exists.{0,20}relation|relation \"[^\"]{0,80}\" already exists|multiple head|"
             r"single head|not up to date",
         ),
@@ -68,7 +71,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"violates (?:unique|foreign key|check|not-null|exclusion) constraint|null value in column",
-            r"(?:unique|foreign key|check|not null) constraint failed|syntax error at or near",
+            r"(?:unique|foreign key|check|not null) constraint fail|constraint violation|"
+            r"syntax error (?:at or near|in (?:your )?sql)",
             r"invalid input syntax|value too long for type|(?:integer|numeric|bigint|smallint|value|"
             r"timestamp) out of range|current transaction is aborted",
             r"in failed sql transaction|database disk image is malformed|not a database\b|readonly database",
@@ -84,7 +88,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"near \"[^\"]{0,80}\": syntax|"
             r"unrecognized token: \"|too many sql variables|values for \d+ columns|within a transaction|"
             r"no transaction is active|closed database|sqlite objects created|root certificate file",
-            r"could not write (?:block|to file)|not accepting commands|could not open file \"|"
+            r"could not (?:extend|read|fsync|truncate) file|could not write (?:block|to file)|"
+            r"not accepting commands|could not open file \"|"
             r"sql logic error",
             r"SQLITE_(?:ERROR|MISUSE|MISMATCH|TOOBIG|AUTH|RANGE|PERM|FORMAT)\b|string or blob too big|"
             r"other api misuse",
@@ -104,7 +109,10 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"server closed the connection|(?<!ms: )could not connect to server|connection to server (?:at|"
             r"on)",
             r"(?:database|table) (?:table |schema )?is locked|SQLITE_(?:BUSY|LOCKED)|deadlock detected",
-            r"could not serialize|too many (?:clients|connections for)|remaining connection slots",
+            r"max client(?:s| connections) reached|could not serialize|serialization failure|"
+            r"too many (?:clients|connections (?:for|to))|"
+            r"lock (?:wait )?timeout exceeded|"
+            r"remaining connection slots",
             r"sorry, too many|queuepool limit|database (?:system )?is (?:starting|shutting|in recovery|"
             r"not yet)",
             r"terminating (?:\w+ ){0,2}(?:connection|due to administrator)|canceling statement|"
@@ -116,7 +124,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"another server process exited|because of crash|pool(?:timeout| timeout)|idle-in-transaction",
             r"cannot connect now|lost synchronization|out of shared memory",
             r"could not receive data from (?:server|client)|locking protocol|could not send (?:data|ssl)",
-            r"the connection is (?:lost|closed)|schema has changed|no more connections allowed",
+            r"the connection is (?:lost|closed)|postmaster has commanded|able to reconnect to the database|"
+            r"schema has changed|no more connections allowed",
             r"consuming input failed|sending query failed|connection slots|pgbouncer cannot connect",
             r"tuple concurrently|being accessed by other users|the pool '[^']{0,80}' (?:is|has) already|"
             r"idle[- ](?:session|in[- ]transaction)",
@@ -145,7 +154,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     # --- object storage -----------------------------------------------------------------------
     Sign(
         _words(
-            r"proxy url|proxyconnectionerror|proxyerror|tunnel connection failed|connect to (?:the )?proxy"
+            r"proxy url|proxyconnectionerror|proxyerror|tunneling socket|tunnel connection failed|"
+            r"connect to (?:the )?proxy"
         ),
         "configuration",
         "after-fix",
@@ -153,6 +163,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
+            r"dial tcp .{0,120}(?:refused|timeout|no route|reset|unreachable)|"
             r"slow ?down|reduce (?:your|the) (?:request )?rate|rate[- ]?limit|too ?many ?requests|throttl",
             r"did not match data received|reading uploaded data|more than one upload|get upload url|"
             r"beginning of value|remote error: |(?:upload|multipart) does not exist|expired upload",
@@ -180,7 +191,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"unable to locate credentials|partial credentials found",
+            r"unable to locate credentials|partial credentials found|missingcredentials|"
+            r"request without credentials",
             r"access key id you provided does not exist|signature we calculated does not match",
             r"invalidaccesskeyid|signaturedoesnotmatch",
         ),
@@ -222,11 +234,14 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"checksum .{0,90}(?:fail|mismatch|did not|does not|differ|invalid)|"
             r"does not match what was computed|storage error|service error|"
             r"backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
-            r"specified multipart upload|could not connect|failed to connect|closed before we received",
-            r"\bEOF\b|active requests|conflicting|socket connection|unread|unwrit|total bytes expected|"
+            r"specified multipart upload|inaccessible host|could not connect|failed to connect|"
+            r"closed before we received",
+            r"\bEOF\b|pool is closed|active requests|conflicting|socket connection|unread|unwrit|"
+            r"total bytes expected|"
             r"number of bytes specified|resource requested is unread|reading from response stream|"
             r"bad gateway",
-            r"(?:drive|disk)s? (?:is |are )?offline|no drives?|not enough (?:live|volume)",
+            r"\d online, [1-9]\d* offline|(?:drive|disk)s? (?:is |are )?offline|no drives?|"
+            r"not enough (?:live|volume)",
             *TRANSPORT,
         ),
         "storage_error",

@@ -70,6 +70,8 @@ class IngestSpec:
     upload: ObjectRef | None
     """For upload sources: the object to copy from."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    provider: str = ""
+    """What the submitter called the source's provider, if anything."""
 
 
 def normalize_url(url: str) -> str:
@@ -148,7 +150,8 @@ def parse_payload(
     Unknown keys are kept and ignored. Raises InvalidPayload naming the field.
     """
     body = _mapping(payload, "payload") if payload is not None else {}
-    source = _source(_mapping(body.get("source"), "payload.source"), source_type, source_uri)
+    said = _mapping(body.get("source"), "payload.source")
+    source, provider = _source(said, source_type, source_uri), said.get("provider")
     artifacts = _mapping(body.get("artifacts"), "payload.artifacts")
     return IngestSpec(
         source=source,
@@ -156,6 +159,7 @@ def parse_payload(
         audio=_target(artifacts, "audio", buckets.audio, f"videos/{video_id}/audio.wav"),
         upload=ObjectRef(buckets.uploads, source.uri) if source.is_upload else None,
         metadata=_mapping(body.get("metadata"), "payload.metadata"),
+        provider=provider if isinstance(provider, str) else "",
     )
 
 

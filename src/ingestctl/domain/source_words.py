@@ -73,6 +73,12 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "yes",
         guidance="The source asks for fewer requests: wait for its cool-down, lower the rate, then retry.",
     ),
+    Sign(  # before logins: "This video is private. If the owner has granted you access, please sign in"
+        _words(r"(?:video|post|account|playlist|content) is private\b.{0,120}(?:owner|grant)"),
+        "invalid_source",
+        "no",
+        where="source",
+    ),
     Sign(  # before what is gone: "Cannot find webpage. You must log in"
         _words(
             r"(?:must|need to|have to|please) (?:first )?(?:be )?(?:log|sign)(?:ged|"
@@ -200,7 +206,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"there(?:.s| is) no (?:video|media)|doesn.t (?:have|contain) (?:a |any )?(?:video|media)",
             r"(?:does not|doesn.t|do not) (?:have|contain) (?:a |any )?(?:\w+ ){0,2}(?:video|media)|"
             r"this video is unavailable",
-            r"couldn't find (?:that|this|the) \w+|不存在|删除|失效|不可见|下架|找不到",
+            r"recogni[sz]e (?:the|this|that) url|unviewable|couldn't find (?:that|this|the) \w+|"
+            r"不存在|删除|失效|不可见|下架|找不到",
             r"file:// (?:scheme|urls)|url scheme|not made this video available|nonexist",
             r"not archived|rights (?:have )?expired|with id \S+ exists|no video/audio found|"
             r"replay is disabled|"
@@ -222,8 +229,10 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"invalidurl\b",
             r"account (?:associated|has been).{0,60}terminated|is not a valid url",
             r"video (?:has been|was) (?:removed|deleted)|copyright (?:claim|grounds|infring)",
-            r"violat\w+ .{0,40}terms of service|video (?:does not|doesn.t) exist|video not found|invalid url",
-            r"no (?:host|scheme) supplied|unknown url type|invalidschema|no connection adapters",
+            r"violat\w+ .{0,40}terms of service|video (?:does not|doesn.t) exist|video not found|\b(?:feed|"
+            r"podcast) not found|invalid url",
+            r"recogni[sz]e (?:the|this|that) url|no (?:host|scheme) supplied|unknown url type|invalidschema|"
+            r"no connection adapters",
             r"(?:video|programm?e?|episode|content|clip|stream|media|rights) (?:is |are |has |have |"
             r"was )?(?:not available|"
             r"unavailable|expired|been (?:removed|deleted))",
@@ -257,7 +266,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"failed)|"
             r"sign in to (?:confirm|view|watch)|\bnsfw|confirm your age|age[- ]restricted|login required",
             r"members[- ]only|join this channel|use --cookies|only available (?:to|for) registered",
-            r"requires? (?:a )?(?:login|subscription|payment|premium)|log in to",
+            r"(?:please|must|need to|have to) (?:first )?(?:sign|log)[- ]?in\b|requires? (?:a )?(?:login|"
+            r"subscription|payment|premium)|log in to",
         ),
         "download_blocked",
         "after-fix",

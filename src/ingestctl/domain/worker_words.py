@@ -5,7 +5,7 @@ The order of its rows matters as in :mod:`ingestctl.domain.service_words`.
 
 from __future__ import annotations
 
-from ingestctl.domain.cause_signs import Sign
+from ingestctl.domain.cause_signs import TROUBLE, Sign
 from ingestctl.domain.cause_signs import words as _words
 
 _SILENT = "The video has no audio to extract; a transcript cannot be made from it."
@@ -17,7 +17,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         _words(
             r"\bOOM ?killed\b|oom[-_ ]kill|\bsystem ?OOM\b|invoked oom|out of memory|memory cgroup|"
             r"out ?of ?memory|"
-            r"due to memory|\bMemoryError\b",
+            r"due to memory|out_of_memory|oom_synchronize|killed as a result of limit|\bMemoryError\b",
             r"cannot allocate memory|errno[ :=]*12\b|winerror (?:8|1450|1455)\b|paging file|"
             r"virtual memory exhausted",
             r"fork: .{0,20}resource temporarily|memory ?pressure|heap out of memory|malloc\(\)|"
@@ -26,7 +26,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"access violation",
             r"-1073741819|0xC0000005|3221225\d{3}|invalid memory address|nil pointer dereference|"
             r"concurrent map",
-            r"backoff limit|active longer than specified deadline|deadlineexceeded.{0,20}job|node shutdown|"
+            r"backoff limit|active longer than specified deadline|deadlineexceeded.{0,20}job|"
+            r"node (?:is )?shut(?:ting )?down|"
             r"TaintManagerEviction|NodeNotReady|node is not ready|preempted|preempting|essential container|"
             r"start request repeated|state '[\w-]{1,30}' timed out|containerstatusunknown|node ?lost",
             r"worker(?:losterror| exited| was terminated|.{0,40}sent sig(?:kill|term|segv|abrt))",
@@ -47,13 +48,13 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"low on resource|code=(?:killed|dumped), status=|attempting to kill|killing process|"
             r"jobtimeout|task exceeded|memory (?:quota|limit) .{0,12}exceeded|thread creation failed|"
             r"low memory|watchdog|failed with result .(?:signal|core|oom|watchdog|timeout|resources)|"
-            r"oom_score|(?:liveness|readiness|"
+            r"oom_(?:score|reaper)|\boomd killed|(?:liveness|readiness|"
             r"startup) probe|TimeLimitExceeded|panic: (?:runtime|assertion)|"
             r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
             r"can't start new thread|malloc failed|(?:exit|return)(?:ed)?[ _-]?(?:code|"
             r"status)?.{0,40}\b(?:137|139)\b|bad_alloc|terminated unexpectedly|taskrun.{0,40}killed",
-            r"process .{0,60}crashed|worker died",
+            r"process .{0,60}crashed|worker (?:has )?(?:died|crash)",
         ),
         "worker_crashed",
         "yes",
@@ -61,12 +62,18 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     # --- media --------------------------------------------------------------------------------
     Sign(
         _words(
-            r"failed to open (?:segment|resource)|unable to open (?:resource|key file)|"
-            r"keepalive request failed"
+            r"unable to open (?:resource|key file)|keepalive request failed|error reading http|http response"
         ),
         "download_timeout",
         "yes",
         where="media",
+    ),
+    Sign(
+        _words(r"failed to open (?:segment|resource)|when loading (?:first )?segment"),
+        "download_timeout",
+        "yes",
+        where="media",
+        weight=1,
     ),
     Sign(
         _words(
@@ -95,9 +102,12 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         _words(
             r"(?:ffmpeg|ffprobe|avconv|avprobe)(?:(?!exited).){0,60}(?:not found|not installed|"
             r"could not be found|no such file)",
-            r"no such file or directory: b?['\"]\S{0,80}ff(?:mpeg|probe)|cannot find ff(?:mpeg|probe)",
-            r"distribution was not found|distributionnotfound|requires python \d|"
+            r"no such file or directory: ?b?['\"] ?\S{0,80}ff(?:mpeg|probe)|cannot find ff(?:mpeg|probe)",
+            r"failed ?mount|failedattachvolume|unable to (?:attach or )?mount|unattached|waiting for volumes|"
+            r"configmaps? \"|distribution was not found|distributionnotfound|requires python \d|"
             r"unsupported version of python|"
+            r"(?:aria2c|atomicparsley|mutagen|pycryptodome\w?|rtmpdump|mplayer|mpv|curl_cffi|"
+            r"avconv) (?:was )?not (?:found|installed)|"
             r"no such option|cannot find module|executable .{0,20}ffmpeg|unknown (?:en|de)coder|"
             r"unrecognized option|option .{0,60} not found",
             r"requested output format .{0,60}not|unable to find a suitable output format",
@@ -117,11 +127,14 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"no such file.{0,20}cookies?\.txt|netscape (?:http )?(?:cookie|format)",
             r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|"
             r"error selecting an encoder|no such filter",
+            r"encoder \(codec \w{1,20}\) not found|\[PYI-\d|decompression resulted in|"
+            r"python shared library|cannot open (?:self|pyinstaller|pkg)|"
             r"not recognized as an internal or external|command not found|exec format error",
             r"executable file not found|error while loading shared libraries|cannot open shared object|glibc",
             r"spawn \S+ ENOENT|winerror 2\b|modulenotfounderror|no module named|cannot import name|"
             r"importerror|dyld: |dll load failed",
-            r"ffmpeg not found|trying to load library|oci runtime|error response from daemon|unable to start "
+            r"ffmpeg not found|couldn.t find (?:ffmpeg|ffprobe|avconv)|trying to load library|oci runtime|"
+            r"error response from daemon|unable to start "
             r"container|no such image|failed to pull|manifest unknown|exec user process|exec: \S{1,80}: ",
         ),
         "configuration",
@@ -136,11 +149,13 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"not a (?:valid )?(?:video|media|audio|mp4|webm|riff)\b|does not look like a (?:video|media)",
             r"unexpected content.?type|is not media|looks like (?:html|an? (?:image|web))|no decodable",
             r"invalid (?:video|media) file|not an? (?:mp4|webm|media|mpeg)|text/html.{0,30}instead",
-            r"unrecognized media|header missing|(?:file|video|media) (?:is |may be |seems )?(?:corrupt|"
+            r"unrecognized media|(?<!\] )header missing|(?:file|video|media) (?:is |may be |"
+            r"seems )?(?:corrupt|"
             r"damaged)|read the first frame|not a supported (?:file|format|video)|format not recogni|"
             r"failed to (?:probe|read frame size|detect format)|\[NULL @ .{0,40}invalid data|"
             r"not detect (?:file|input) format",
-            r"not a video file|cannot determine format|unsupported media type",
+            r"not a video file|cannot determine format(?! of input stream \S{1,8} after EOF \S)|"
+            r"unsupported media type",
             r"no video (?:stream|track)s?\b|file is not a (?:video|media)|contains no video|(?:can ?not|"
             r"could not|unable to|failed to) (?:parse|decode|demux|read) (?:the )?(?:media|video|"
             r"input) (?:file|stream)|is not a video\b",
@@ -152,7 +167,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"\[(?:in#\d+/)?(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|live_flv|rm|mxf|"
+            r"\[(?:in#\d+/)?(?!hls)(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|live_flv|rm|mxf|"
             r"concat) @ .{0,400}(?:error|"
             r"fail|invalid|corrupt|truncat|missing|broken|unexpected|out of|exceed|bad |wrong|unable|"
             r"mismatch|"
@@ -188,7 +203,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"error while decoding stream|error (?:sub|trans)mitting (?:a )?packet|audio conversion failed",
+            r"while opening (?:en|de)coder|marking filters|error while decoding stream|error (?:sub|"
+            r"trans)mitting (?:a )?packet|audio conversion failed",
             r"error (?:re)?initializing (?:filters|output stream)|too many packets buffered for output",
             r"nothing was written into output|error opening output file",
             r"could not write header|could not find tag for codec|not currently supported in container",
@@ -206,15 +222,9 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     # --- who is talking inside ffmpeg, where its words are not known -------------------------------
     Sign(
-        _words(r"\[(?:https?|tcp|tls|udp|rtmps?|rtsp|rtp|srt|hls|dash|hls,applehttp|httpproxy|crypto) @"),
-        "download_timeout",
-        "yes",
-        where="media",
-        weight=1,
-    ),
-    Sign(
         _words(
-            r"\[(?:in#\d+/)?(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|flv|live_flv|ogg|wav|w64|aiff|rm|mxf|"
+            r"\[(?:in#\d+/)?(?!hls)(?:\w+,[\w,]+|avi|mpegts|mpeg|mpegvideo|asf|flv|live_flv|ogg|wav|w64|aiff|"
+            r"rm|mxf|"
             r"caf|dv|ivf|nut|aa|ape|tta|wv|amr|gif|image2|tty|iff|swf|vob|dash|concat) @ .{0,400}(?:error|"
             r"fail|"
             r"packet|header|mismatch|"
@@ -228,7 +238,15 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         guidance="The file is incomplete or damaged: fetch it again; the same again is a broken source.",
     ),
     Sign(
-        _words(r"\[[\w#:/-]{2,40} @ (?:0x)?[0-9a-f]{6,16}\]"),
+        _words(
+            r"\[(?!https?\b|tcp\b|tls\b|udp\b|rt[ms]ps?\b|hls\b|dash\b|"
+            r"srt\b)[\w#:/-]{2,40} @ (?:0x)?[0-9a-f.]{1,16}\] .{0,400}"
+            rf"(?:{TROUBLE}|backward|monoton|exhausted|incomplete|overread|underr|out of range|not enough|"
+            rf"drop|"
+            r"discard|lost|no longer|too (?:many|large|small|short|long)|illegal|header|overflow|reserved|"
+            r"\bnot\b|"
+            r"multiple frames|misdetect|undefined|non-existing|first_mb|concealing|left block|skip)"
+        ),
         "audio_extraction_failed",
         "after-fix",
         where="media",

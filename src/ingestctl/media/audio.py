@@ -55,7 +55,7 @@ _DEMUX_DAMAGE = re.compile(
     r"\[in#\d+[^]]*\] \[error\]"
     r"|\[(?:mov|matroska|mpegts|mpeg|flv|avi|asf|ogg|mp3|aac|wav|flac|mxf)[^]]*@[^]]*\] \[error\]"
     r"|edit unit sync lost|broken or empty index"
-    r"|Packet corrupt|partial file|File ended prematurely|CRC mismatch|CRC error"
+    r"|Packet corrupt|corrupt input packet|partial file|File ended prematurely|CRC mismatch|CRC error"
     r"|filesize and duration do not match"
 )
 

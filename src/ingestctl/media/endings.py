@@ -77,6 +77,8 @@ def program_end(file: BinaryIO, length: int) -> int | None:
             at += 14 + (tail[at + 13] & 7) if mpeg2 else 12
         else:
             at += 6 + int.from_bytes(tail[at + 4 : at + 6], "big")
+        while tail.startswith(b"\0", at) and not tail.startswith(_START, at):  # stuffing
+            at += 1
     return start + at
 
 

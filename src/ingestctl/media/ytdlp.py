@@ -124,10 +124,10 @@ class GuardedYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc]
         super().process_info(info_dict)
 
 
-def _read_bounded(read: Callable[[int], bytes], amount: int | None = None) -> bytes:
+def _read_bounded(read: Callable[[int], bytes], amt: int | None = None) -> bytes:
     """What a response's ``read`` gives; the whole of it only up to the length of a page."""
-    if amount is not None:
-        return read(amount)
+    if amt is not None and amt >= 0:
+        return read(amt)
     page = bytearray()
     while piece := read(_PIECE):
         page += piece

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -37,9 +37,9 @@ def find_jobs(store: JobStore, query: JobQuery, *, limit: int, after: str | None
     """One page of the jobs that match. Raises UsageError naming the word that makes no sense."""
     now = store.now() if query.since or query.until else datetime.now(UTC)
     where = job_filter(query, now)
-    if query.text and "://" not in query.text and not after:
-        by_video = JobFilter(video_id=query.text)
-        page = store.find(by_video, limit=limit)
+    if query.text and "://" not in query.text:
+        by_video = replace(where, id_prefix=None, video_id=query.text)
+        page = store.find(by_video, limit=limit, after=after)
         if page.jobs:
             return page
     return store.find(where, limit=limit, after=after)

@@ -11,7 +11,7 @@ from ingestctl.domain.job import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingestctl.db.base import JobStore
+    from ingestctl.db.base import JobFacts
     from ingestctl.domain.artifact import Artifact
     from ingestctl.domain.job import Event, Job, Run, Video
 
@@ -31,7 +31,7 @@ class JobReport:
     next: Sequence[str]
 
 
-def inspect(store: JobStore, name: str) -> JobReport:
+def inspect(store: JobFacts, name: str) -> JobReport:
     """Collect the report for the job with this id or unique prefix. Raises NotFound, Conflict."""
     job = store.resolve(name)
     runs = store.runs(job.id)
@@ -73,7 +73,7 @@ def stored_diagnosis(run: Run) -> Diagnosis:
         retryable=retryable if retryable in ("yes", "after-fix", "no") else cause.retryable,
         evidence=str(details.get("evidence") or text),
         guidance=str(details.get("hint") or cause.guidance),
-        next=cause.next,
+        next=str(details.get("next") or cause.next),
         confidence="low" if details.get("confidence") == "low" else "high",
         retry_after=details.get("retry_after_s")
         if isinstance(details.get("retry_after_s"), int | float)
@@ -93,9 +93,12 @@ def what_next(job: Job, holder: Run | None, diagnosis: Diagnosis | None) -> tupl
         return (f"ingestctl verify-artifacts {job.id}",)
     if job.status is Status.CANCELED:
         return (f"ingestctl retry {job.id} --anyway --reason 'why it should run after all'",)
-    first = (diagnosis.next.replace("JOB", job.id),) if diagnosis else ()
-    rest = (f"ingestctl logs {job.id}", f"ingestctl verify-artifacts {job.id}", f"ingestctl retry {job.id}")
-    return first + tuple(command for command in rest if command not in first)
+    first = diagnosis.next.replace("JOB", job.id) if diagnosis else ""
+    rest = [f"ingestctl logs {job.id}", f"ingestctl verify-artifacts {job.id}", f"ingestctl retry {job.id}"]
+    if diagnosis and diagnosis.retryable == "no":
+        rest.pop()  # it would be refused
+    here = f"ingestctl inspect {job.id}"
+    return tuple(dict.fromkeys(command for command in (first, *rest) if command not in ("", here)))
 
 
 def for_job(diagnosis: Diagnosis, job_id: str) -> Diagnosis:

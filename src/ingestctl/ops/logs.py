@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ingestctl.domain.causes import diagnose
@@ -56,7 +56,10 @@ def from_text(lines: Iterable[str], job_id: str, attempts: Sequence[Run] = ()) -
         line = raw.rstrip("\r\n")
         if job_id not in line and not any(run in line for run in runs):
             continue
-        yield _json_line(line) or LogLine(None, None, "", line, {}, _cause_of(line))
+        read = _json_line(line)
+        if read is not None and read.fields.get("job_id", job_id) != job_id:
+            continue  # another job's line that only mentions this one
+        yield read or LogLine(None, None, "", line, {}, _cause_of(line))
 
 
 def short_lines(stream: TextIO) -> Iterator[str]:
@@ -88,9 +91,19 @@ def _kept_lines(run: Run) -> list[LogLine]:
         if isinstance(entry, Mapping):
             fields = {k: v for k, v in entry.items() if k not in ("at", "event", "level")}
             at, text = entry.get("at"), str(entry.get("event"))
-            moment = datetime.fromisoformat(at) if isinstance(at, str) else None
-            lines.append(LogLine(moment, run.attempt, str(entry.get("level", "warning")), text, fields))
+            lines.append(LogLine(_moment(at), run.attempt, str(entry.get("level", "warning")), text, fields))
     return lines
+
+
+def _moment(at: object) -> datetime | str | None:
+    """The time of a line; as it was written where that is no time."""
+    if not isinstance(at, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        return at
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _json_line(line: str) -> LogLine | None:

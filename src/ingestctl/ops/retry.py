@@ -29,6 +29,8 @@ class RetryOutcome(StrEnum):
     """Handed to the platform's API, which decides what becomes of it."""
     UNCHANGED = "unchanged"
     REFUSED = "refused"
+    FAILED = "failed"
+    """The platform's API did not take it, or could not be asked."""
     ALLOWED = "allowed"
     """A dry run: every check would let it pass."""
 
@@ -117,10 +119,16 @@ class Retrier:
         # The same until there is another attempt: a lost reply, asked again, finds the first answer.
         external_id = f"retry:{job.id}:{len(case.runs)}"
         try:
-            answer = api.ingest(case.spec.source, external_id=external_id, submitted_by=self._actor)
+            answer = api.ingest(
+                case.spec.source,
+                external_id=external_id,
+                submitted_by=self._actor,
+                provider=case.spec.provider,
+                metadata=case.spec.metadata,
+            )
         except IngestError as error:
             error.job_id = error.job_id or job.id
-            return RetryResult(job.id, RetryOutcome.REFUSED, job.status, checks, error)
+            return RetryResult(job.id, RetryOutcome.FAILED, job.status, checks, error)
         details = {"checks": {c.id: c.verdict for c in checks}, "overruled": list(overruled)}
         said = {"actor": self._actor, "reason": reason, "from": job.status, "as": answer.job_id}
         new = self._store.resubmitted(job.id, external_id=external_id, payload={**said, "details": details})

@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ingestctl.domain.errors import Exit, IngestError
-from ingestctl.pipeline import Outcome
+from ingestctl.domain.errors import Busy, Exit, IngestError, VerificationFailed
+from ingestctl.pipeline import Outcome, RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ingestctl.db.base import JobStore
     from ingestctl.domain.stop import Stop
-    from ingestctl.pipeline import Pipeline, RunResult
+    from ingestctl.pipeline import Pipeline
 
 
 OURS = frozenset({"storage_error", "database_error", "disk_full", "configuration"})
@@ -51,8 +51,24 @@ class PendingResult:
 
 
 def run_one(pipeline: Pipeline, store: JobStore, name: str, stop: Stop) -> RunResult:
-    """Run the job with this id or unique prefix. See :meth:`ingestctl.pipeline.Pipeline.run`."""
-    return pipeline.run(store.resolve(name).id, stop)
+    """Run the job with this id or unique prefix. See :meth:`ingestctl.pipeline.Pipeline.run`.
+
+    What keeps a known job from running is told by the result too: busy, or succeeded and not whole.
+    """
+    began, job = time.monotonic(), store.resolve(name)
+    try:
+        return pipeline.run(job.id, stop)
+    except (Busy, VerificationFailed) as error:
+        error.job_id = error.job_id or job.id
+        return RunResult(
+            job_id=job.id,
+            video_id=job.video_id,
+            status=(store.job(job.id) or job).status,
+            outcome=Outcome.BUSY if isinstance(error, Busy) else Outcome.FAILED,
+            attempt=None,
+            duration_s=round(time.monotonic() - began, 3),
+            error=error,
+        )
 
 
 def run_pending(
@@ -60,8 +76,10 @@ def run_pending(
 ) -> PendingResult:
     """Claim and run until the queue is empty, the limit or the time is reached, or a stop is asked for.
 
-    Time is checked before a claim: a job that was begun is finished.
+    Time is checked before a claim: a job that was begun is finished. Storage is asked first, so that
+    no job is claimed, and failed, while it is down.
     """
+    pipeline.check_storage()
     round_ = _Round(
         pipeline, stop, limit, None if max_minutes is None else time.monotonic() + max_minutes * 60
     )

@@ -103,7 +103,7 @@ class Submitter:
         stop = Stop()
         digest = _digest(path, stop)
         suffix = path.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,8}", path.suffix) else ""
-        ref = ObjectRef(self.buckets.uploads, f"sha256/{digest}{suffix}")
+        ref = self._stored_before(digest) or ObjectRef(self.buckets.uploads, f"sha256/{digest}{suffix}")
         size = path.stat().st_size
         if size == 0:
             raise UsageError(f"{str(path)!r} is empty", hint="Submit a file that holds a video.")
@@ -123,6 +123,11 @@ class Submitter:
             )
         self._abort_unfinished(ref)
         return ref.key, digest
+
+    def _stored_before(self, digest: str) -> ObjectRef | None:
+        """The object of the same bytes, whatever suffix their file had then."""
+        there = self.storage.list_objects(self.buckets.uploads, f"sha256/{digest}")
+        return next((info.ref for info in there), None)
 
     def _abort_unfinished(self, ref: ObjectRef) -> None:
         """The object is there, so no upload of the same bytes has a use: those of the dead are removed."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from ingestctl.domain.errors import Conflict, SourceFailed
+from ingestctl.domain.errors import InTheWay, SourceFailed
 from ingestctl.pipeline.scratch import check_free
 from ingestctl.pipeline.upload import Follower, Upload, sha256_of, type_of_name
 
@@ -182,10 +182,9 @@ def read_back(services: Services, kept: Kept, scratch: Path, stop: Stop, moved: 
     """The original is stored and intact: read it back instead of fetching it, and prove it on the way."""
     path, digest = _download(services, kept.info, scratch, stop, moved)
     if digest != kept.artifact.sha256:
-        raise Conflict(
+        raise InTheWay(
             f"the bytes of {kept.info.ref} have SHA-256 {digest[:12]}…, and "
             f"{(kept.artifact.sha256 or '')[:12]}… is on record; it was left as it is",
-            hint="Look with `ingestctl verify-artifacts JOB`; quarantine it with `ingestctl cleanup JOB`.",
         )
     return Acquired(path, services.media.probe(path, stop), kept=kept)
 

@@ -21,7 +21,7 @@ from ingestctl.domain.artifact import (
     ObjectRef,
     storage_ref,
 )
-from ingestctl.domain.errors import Conflict, IngestError, NoAudioStream, NoVideoStream
+from ingestctl.domain.errors import IngestError, InTheWay, InvalidPayload, NoAudioStream, NoVideoStream
 from ingestctl.domain.job import Phase
 from ingestctl.domain.source import IngestSpec, parse_payload
 from ingestctl.pipeline import facts as source_facts
@@ -92,9 +92,7 @@ class Attempt:
             buckets=self._services.options.buckets,
         )
         if spec.video == spec.audio:
-            raise Conflict(
-                f"video and audio both name {spec.video} as their object; correct jobs.payload.artifacts"
-            )
+            raise InvalidPayload(f"jobs.payload.artifacts names {spec.video} for the video and for the audio")
         self._enter(Phase.DOWNLOADING)
         video, audio = self._evidence(spec)
         if video and audio:
@@ -165,9 +163,6 @@ class Attempt:
         # A key is reserved before its upload begins, so only keys with a row can have sessions; and
         # aborting them is what keeps a paused predecessor from publishing after us.
         self._db(self._own.confirm)
-        self._abort_others(ref)
-
-    def _abort_others(self, ref: ObjectRef) -> None:
         for upload in self._services.storage.unfinished(ref.bucket, ref.key):
             if upload.ref == ref and self._services.storage.abort(upload):
                 self._note("upload_aborted", object=str(ref), upload_id=upload.upload_id)
@@ -246,7 +241,7 @@ class Attempt:
         bytes_per_s = 32_000  # 16 kHz, mono, 16 bit
         difference = abs((kept.info.size_bytes - track.path.stat().st_size) / bytes_per_s)
         if sha256_of(track.path, self._stop.check) != kept.artifact.sha256 and difference > SAME_LENGTH_S:
-            raise Conflict(
+            raise InTheWay(
                 f"the audio kept under {kept.info.ref} is {difference:.1f} s away from the original just "
                 "fetched, so it belongs to other media; it was left as it is",
                 hint="The source changed: quarantine the old audio (`ingestctl cleanup JOB`), then retry.",
@@ -273,11 +268,10 @@ class Attempt:
         self._db(self._own.confirm)
         info = upload.publish()
         with suppress(IngestError):
-            # The object is there, so no other upload of it has a use: one may have been begun by a request
-            # whose reply was lost.
-            self._abort_others(ref)
+            # One more may have been begun by a request whose reply was lost: nobody else knows of it.
+            self._abort_unfinished(ref)
         if info.size_bytes != size:
-            raise Conflict(f"{ref} was published with {size} bytes and the store shows {info.size_bytes}")
+            raise InTheWay(f"{ref} was published with {size} bytes and the store shows {info.size_bytes}")
         self._phase_bytes += size
         return Artifact(
             ref=ref,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ingestctl.domain.artifact import Artifact, ArtifactState, Kind, ObjectRef
-from ingestctl.domain.errors import Conflict
+from ingestctl.domain.errors import InTheWay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def look(
 ) -> Kept | None:
     """Return the intact object under ``ref``, or None if the key is empty.
 
-    Raises Conflict, touching nothing, when an object is there that is not proved to be this video's.
+    Raises InTheWay, touching nothing, when an object is there that is not proved to be this video's.
     """
     row = next((r for r in rows if r.ref == ref), None)
     info = storage.stat(ref)
@@ -48,10 +48,9 @@ def look(
         return None
     expected = row if row and row.sha256 else from_video_row(ref, kind, video)
     if expected is None:
-        raise Conflict(
+        raise InTheWay(
             f"an object of {info.size_bytes} bytes is under {ref}, and nothing on record says it is the "
             f"{kind} of video {video.id}; it was left as it is",
-            hint="Look with `ingestctl verify-artifacts JOB`; quarantine it with `ingestctl cleanup JOB`.",
         )
     if same_object(expected, info):
         return Kept(expected, info)
@@ -67,10 +66,9 @@ def look(
                 state=ArtifactState.STORED,
             )
             return Kept(artifact, info)
-    raise Conflict(
+    raise InTheWay(
         f"the object under {ref} is not the one on record ({info.size_bytes} bytes, expected "
         f"{expected.size_bytes} with SHA-256 {(expected.sha256 or '')[:12]}…); it was left as it is",
-        hint="Look with `ingestctl verify-artifacts JOB`; quarantine it with `ingestctl cleanup JOB`.",
     )
 
 
@@ -83,7 +81,7 @@ def still_there(
         return storage.stat(ref)
     try:
         kept = look(storage, ref, kind, video, rows, stop)
-    except Conflict:
+    except InTheWay:
         return None
     return kept.info if kept else None
 

@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ingestctl.db.base import RunError
-from ingestctl.domain.artifact import Kind
+from ingestctl.domain.artifact import Kind, ObjectRef
 from ingestctl.domain.causes import Diagnosis, diagnose
 from ingestctl.domain.errors import (
+    BucketMissing,
+    Canceled,
     Conflict,
     DeadlineExceeded,
     IngestError,
@@ -90,6 +92,13 @@ class Pipeline:
         )
         return None if claim is None else self._work(claim, claimed_at, stop)
 
+    def check_storage(self) -> None:
+        """Raise StorageUnavailable or StorageRefused unless storage answers for the buckets in use."""
+        buckets = self._services.options.buckets
+        for bucket in dict.fromkeys((buckets.video, buckets.audio)):
+            with suppress(BucketMissing):  # jobs may name buckets of their own
+                self._services.storage.stat(ObjectRef(bucket, ".ingestctl/is-it-there"))
+
     def abandon(self, reason: str) -> None:
         """Give back every job still claimed here, without waiting for its threads. The process ends next."""
         for lease in list(self._active.values()):
@@ -137,7 +146,7 @@ class Pipeline:
         options, lease, attempt = services.options, claim.lease, None
         try:
             with (
-                _deadline(stop, options.max_run_s, lease.job_id),
+                _deadline(stop, options.max_run_s, f"job {lease.job_id}"),
                 scratch_folder(
                     options.scratch_root, lease.run_id, min_free_bytes=options.min_free_bytes
                 ) as folder,
@@ -162,10 +171,9 @@ class Pipeline:
                 lease, Status.RUNNING, Outcome.FAILED, began, error=error, diagnosis=diagnosis
             )
         if isinstance(error, LostAuthority | UploadLost):
-            return self._result(lease, Status.RUNNING, Outcome.BUSY, began, error=error)
+            return self._lost(lease, error, began)
         if isinstance(error, IngestError):
             error.job_id = error.job_id or lease.job_id
-            error.hint = error.hint.replace(" JOB`", f" {lease.job_id}`")
         ours = error if isinstance(error, IngestError) else _unexpected(error, diagnosis)
         try:
             if isinstance(error, Interrupted):
@@ -177,7 +185,7 @@ class Pipeline:
                 lambda: self._services.store.fail(lease, run_error, ended=ended, run_metadata=metadata)
             )
         except LostAuthority as lost:
-            return self._result(lease, Status.RUNNING, Outcome.BUSY, began, error=lost)
+            return self._lost(lease, lost, began)
         except IngestError as unsaid:
             self._services.observer.note(
                 lease.job_id, lease.run_id, "end_not_recorded", error=self._services.redact(unsaid.message)
@@ -186,10 +194,24 @@ class Pipeline:
             return self._result(lease, Status.RUNNING, outcome, began, error=ours, diagnosis=diagnosis)
         return self._result(lease, Status.FAILED, Outcome.FAILED, began, error=ours, diagnosis=diagnosis)
 
+    def _lost(self, lease: Lease, error: IngestError, began: float) -> RunResult:
+        """The job is somebody else's now: another worker's, or canceled by the orchestrator."""
+        status = Status.RUNNING
+        with suppress(IngestError):
+            if (job := self._services.store.job(lease.job_id)) is not None:
+                status = job.status
+        if status is Status.CANCELED:
+            error = Canceled(
+                f"job {lease.job_id} was canceled while it ran; attempt {lease.attempt} stopped",
+                job_id=lease.job_id,
+            )
+            return self._result(lease, status, Outcome.INTERRUPTED, began, error=error)
+        return self._result(lease, status, Outcome.BUSY, began, error=error)
+
     def _finally(self, write: Any) -> None:
         """A last write, on a stop of its own: the run's has been asked for already."""
         last = Stop()
-        with _deadline(last, SETTLE_S, ""):
+        with _deadline(last, SETTLE_S, "writing down the attempt"):
             self._services.patient(write, last)
 
     def _run_error(self, error: IngestError, diagnosis: Diagnosis) -> RunError:
@@ -199,7 +221,8 @@ class Pipeline:
             "title": diagnosis.title,
             "retryable": diagnosis.retryable,
             "evidence": redact(diagnosis.evidence),
-            "hint": redact(error.hint),
+            "hint": redact(error.advice),
+            "next": diagnosis.next,
             "confidence": diagnosis.confidence,
             "retry_after_s": diagnosis.retry_after,
         }
@@ -285,12 +308,10 @@ def _unexpected(error: Exception, diagnosis: Diagnosis) -> IngestError:
 
 
 @contextmanager
-def _deadline(stop: Stop, seconds: float, job_id: str) -> Iterator[None]:
+def _deadline(stop: Stop, seconds: float, what: str) -> Iterator[None]:
     """Ask ``stop`` with DeadlineExceeded unless the block ends within ``seconds``."""
     error = DeadlineExceeded(
-        f"job {job_id} did not end within {seconds:.0f} s",
-        hint="Raise INGESTCTL_MAX_RUN_SECONDS.",
-        job_id=job_id,
+        f"{what} did not end within {seconds:.0f} s", hint="Raise INGESTCTL_MAX_RUN_SECONDS."
     )
     timer = threading.Timer(seconds, stop.ask, [error])
     timer.daemon = True

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ingestctl.domain.artifact import ObjectRef
     from ingestctl.domain.errors import IngestError
 
-PART_SIZE = 16 * 1024 * 1024
-"""Bytes a part holds (all but the last). 10,000 parts of this size are 156 GiB."""
+PART_SIZE = 8 * 1024 * 1024
+"""Bytes a part holds (all but the last). 10,000 parts of this size are 78 GiB; five of them are in memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Parts in flight: each on its own daemon thread, their bytes bounded.
 
 Daemon threads, because a stalled part must not keep a process alive that was told to stop; a thread
-per part, because parts are few and large (16 MiB take far longer to send than a thread to start).
+per part, because parts are few and large (8 MiB take far longer to send than a thread to start).
 """
 
 from __future__ import annotations

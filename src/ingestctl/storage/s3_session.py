@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 COPY_RANGE = 256 * 1024 * 1024
 MAX_PARTS = 10_000
-_GROW_EVERY = 1200
-"""Parts double in size every so many: the first 18 GiB go in base-size parts, and 5 TiB in 10,000."""
+_GROW_EVERY = 1000
+"""Parts double in size every so many: the first 7.8 GiB go in base-size parts, and 5 TiB in 10,000."""
 _PUBLISH_ATTEMPTS = 4
 _ABORT_PATIENCE_S = 5.0
 

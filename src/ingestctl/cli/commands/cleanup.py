@@ -43,6 +43,7 @@ EXITS = exit_status(
     Exit.NOT_FOUND,
     Exit.CONFIRMATION_NEEDED,
     Exit.CONFLICT,
+    Exit.JOB_FAILED,
     Exit.PARTIAL,
     Exit.BUSY,
     Exit.SIGINT,

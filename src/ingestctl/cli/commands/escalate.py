@@ -52,11 +52,13 @@ def command(
     """Evaluate the rules over the last hours, or over history."""
 
     def work(call: Call) -> Result:
-        if (replay or over) and (open_ or notify or exit_code):
+        if over and not replay:
+            raise UsageError("--over says how far back --replay looks", hint="Add --replay, or use --since.")
+        if replay and (open_ or notify or exit_code):
             raise UsageError("--replay is about the past: it goes without --open, --notify and --exit-code")
         if archive and not open_:
             raise UsageError("--archive needs --open")
-        if replay or over:
+        if replay:
             return _replay(call, since, over or "30d")
         return _now(
             call, since, exit_code=exit_code, open_=open_, archive=archive, notify=notify, reason=reason

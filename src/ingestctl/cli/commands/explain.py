@@ -38,15 +38,16 @@ def command(
     def work(_: Call) -> Result:
         from ingestctl.ops.explain import explain, messages
 
-        if not text:
-            raise UsageError("there is nothing to explain", hint="Give an error message, or `-` for stdin.")
-        if "-" in text and len(text) > 1:
+        said = text or ([] if sys.stdin is None or sys.stdin.isatty() else ["-"])
+        if "-" in said and len(said) > 1:
             raise UsageError("`-` reads stdin and goes alone", hint="Give messages or `-`, not both.")
         # Logs are not always UTF-8; one odd byte must not hide the line it is in.
         reconfigure = getattr(sys.stdin, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="replace")
-        found = list(explain(messages(sys.stdin) if text == ["-"] else text))
+        found = list(explain(messages(sys.stdin) if said == ["-"] else said))
+        if not found and not text:
+            raise UsageError("there is nothing to explain", hint="Give an error message, or `-` for stdin.")
         data = [_data(d) for d in found]
         explained: Explain = {"diagnoses": data}
         return Result(explained, [_block(d) for d in found], items=data, quiet_ok=False)

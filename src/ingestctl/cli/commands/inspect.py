@@ -44,7 +44,7 @@ def command(
     def work(call: Call) -> Result:
         from ingestctl.ops.inspect import inspect
 
-        report = inspect(call.wiring.store, one_job(job, job_id))
+        report = inspect(call.wiring.reader, one_job(job, job_id))
         return Result(_data(report), _blocks(report), quiet_ok=False)
 
     execute(ctx, "inspect", work, output=output, quiet=quiet)

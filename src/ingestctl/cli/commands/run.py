@@ -101,13 +101,11 @@ def observer(style: Style, wiring: Wiring, stack: ExitStack) -> Observer:
     import sys
 
     from ingestctl.telemetry import LogObserver, Observers, configure
-    from ingestctl.wiring import usable
 
     settings = wiring.settings
     bars = sys.stderr.isatty() and not style.quiet and style.format is Format.TABLE
     level = "ERROR" if style.quiet else settings.log_level
-    with usable("INGESTCTL_LOG_DIR", settings.log_dir):
-        logger = configure(level, wiring.redact, log_dir=settings.log_dir, to_stderr=not bars)
+    logger = configure(level, wiring.redact, log_dir=settings.log_dir, to_stderr=not bars)
     if not bars:
         return LogObserver(logger)
     from ingestctl.cli.progress import Bars
@@ -185,9 +183,14 @@ def _blocks(result: RunResult) -> list[Block]:
         ]
         blocks += [
             Fields(pairs),
-            Lines([f"next: ingestctl inspect {result.job_id}", f"      {diagnosis.next}"]),
+            Lines(_next(f"ingestctl inspect {result.job_id}", diagnosis.next)),
         ]
     return blocks
+
+
+def _next(*commands: str) -> list[str]:
+    first, *rest = dict.fromkeys(commands)
+    return [f"next: {first}", *(f"      {command}" for command in rest)]
 
 
 def _many_result(done: PendingResult) -> Result:

@@ -11,7 +11,7 @@ from ingestctl.cli.exits import exit_status
 from ingestctl.cli.options import Output, Quiet
 from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
-from ingestctl.cli.view import Lines, Table
+from ingestctl.cli.view import Id, Lines, Table
 from ingestctl.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _result(results: list[SubmitResult]) -> Result:
         for r in done
     ]
     data: Submit = {"jobs": jobs}
-    rows = [(r.job_id, r.status, "created" if r.created else "exists", r.input) for r in done]
+    rows = [(Id(r.job_id or ""), r.status, "created" if r.created else "exists", r.input) for r in done]
     code = Exit.DONE
     if errors:
         code = Exit.PARTIAL if done else errors[0].exit

@@ -32,7 +32,14 @@ HELP = """Step 3: verify a job's original video, extracted audio and metadata re
 One job by default at --level checksum (every byte is read); many (by filter, --all, --sample or
 --older-than) at --level exists. --all --level exists compares listings with the database, page by page.
 """
-EXITS = exit_status(Exit.NOT_FOUND, Exit.VERIFICATION_FAILED, Exit.CONFLICT, Exit.SIGINT, Exit.SIGTERM)
+EXITS = exit_status(
+    Exit.NOT_FOUND,
+    Exit.VERIFICATION_FAILED,
+    Exit.CONFLICT,
+    Exit.JOB_FAILED,
+    Exit.SIGINT,
+    Exit.SIGTERM,
+)
 NAMES = {
     Subject.VIDEO: "original video",
     Subject.AUDIO: "extracted audio",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from ingestctl.db.tables import VERSION_TABLE
+from ingestctl.db.one_job import VERSION_TABLE
 
 connection = context.config.attributes["connection"]
 on_sqlite = connection.dialect.name == "sqlite"
