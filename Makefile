@@ -4,11 +4,16 @@
 
 PY := .venv/bin/python
 PIP_INSTALL := $(PY) -m pip --disable-pip-version-check install --quiet --no-compile --no-deps
+# Once and for all users of the environment: where bytecode cannot be written, each start would compile anew.
+# What no start loads is left out; a file that does not compile stays as it is.
+SELDOM := yt_dlp/extractor|apprise/plugins|pygments/(lexers|styles)|Cryptodome|future|pip|setuptools|pkg_resources
+SELDOM := $(SELDOM)|sqlalchemy/(testing|dialects/(mssql|mysql|oracle))|mypyc?|hypothesis|_pytest|tests?
+COMPILE := $(PY) -m compileall -q -j 0 -x '/($(SELDOM))/' .venv/lib/python3*/site-packages >/dev/null 2>&1 || true
 UV := .uv/bin/uv
 
 # What a developer's shell holds must neither reach a test nor point the demo at a real platform.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
-unexport ENV LOG_LEVEL DATABASE_URL UPLOADS_BUCKET $(filter S3_% AWS_%_KEY AWS_PROFILE AWS_SESSION_TOKEN,$(.VARIABLES))
+unexport ENV LOG_LEVEL DATABASE_URL UPLOADS_BUCKET $(filter S3_% AWS_%_KEY AWS_PROFILE AWS_SESSION_TOKEN AWS_REGION AWS_DEFAULT_REGION,$(.VARIABLES))
 unexport $(filter-out INGESTCTL_FFMPEG,$(filter INGESTCTL_%,$(.VARIABLES)))
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo usable),usable)
 export HOME := $(CURDIR)/.venv
@@ -75,12 +80,14 @@ clean: ## Remove everything that make made, the virtual environment included
 	@echo "installing requirements/run.lock"
 	@$(PIP_INSTALL) --require-hashes -r requirements/build.lock -r requirements/run.lock
 	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@$(COMPILE)
 	@touch $@
 
 .venv/dev.stamp: .venv/bin/python requirements/build.lock requirements/dev.lock pyproject.toml
 	@echo "installing requirements/dev.lock"
 	@$(PIP_INSTALL) --require-hashes -r requirements/build.lock -r requirements/dev.lock
 	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@$(COMPILE)
 	@touch .venv/run.stamp $@
 
 .bench/aws.stamp: requirements/bench.lock

@@ -8,11 +8,18 @@ import sys
 
 def main() -> None:
     """Run the command line."""
-    if sys.argv[1:] == ["--version"]:  # asked by scripts in loops: answered before anything is imported
+    if (
+        sys.argv[1:] == ["--version"] and sys.stdout is not None
+    ):  # asked by scripts in loops: answered before anything is imported
         from ingestctl import __version__
 
-        sys.stdout.write(f"ingestctl {__version__}\n")
-        return
+        try:
+            sys.stdout.write(f"ingestctl {__version__}\n")
+            sys.stdout.flush()
+        except OSError:
+            pass  # told below, as for every other command
+        else:
+            return
     # Imports make many objects and no garbage: looking for some every 700 takes a tenth of a run.
     gc.set_threshold(100_000, 20, 50)
     from ingestctl.cli.main import run

@@ -20,7 +20,7 @@ from ingestctl.domain.redact import Redactor
 from ingestctl.settings import Settings, env_names, secret_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 PREFIX = "INGESTCTL_"
 
@@ -45,11 +45,12 @@ def load(overrides: Mapping[str, object] | None = None) -> Settings:
 
     Raises ConfigurationError naming the setting, its value (secrets masked) and the fix.
     """
-    _refuse_unknown()
+    dotenv = _dotenv()
+    _refuse_unknown(dotenv)
     given = {k: v for k, v in (overrides or {}).items() if v is not None}
     by_alias = {env_names(Settings.model_fields[k])[0]: v for k, v in given.items()}
     try:
-        settings = Settings(**(_secret_files() | by_alias))  # type: ignore[arg-type]
+        settings = Settings(**(_secret_files(dotenv) | by_alias))  # type: ignore[arg-type]
     except ValidationError as error:
         raise _explain(error) from None
     return settings if settings.home else settings.model_copy(update={"home": default_home()})
@@ -62,34 +63,38 @@ def show(settings: Settings, overrides: Mapping[str, object] | None = None) -> l
     for key, field in Settings.model_fields.items():
         names = env_names(field)
         value = getattr(settings, key)
-        source = "default"
+        used = _given(names, dotenv)
+        source = f"{used.source} {used.name}" if used else "default"
         if (overrides or {}).get(key) is not None:
             source = "flag"
-        elif used := next((n for n in names if n in os.environ), None):
-            source = f"environment {used}"
-        elif used := next((n for n in names if f"{n}_FILE" in os.environ and n in secret_names()), None):
-            source = f"environment {used}_FILE"
-        elif used := next((n for n in names if n in dotenv), None):
-            source = f".env {used}"
         # The address of a notification is a secret from its first slash to its last.
         shown = "***" if key == "notify_urls" and value else _shown_value(value)
         lines.append(Shown(names[0], shown, source))
     return lines
 
 
-def _secret_files() -> dict[str, object]:
-    """``S3_SECRET_KEY_FILE=/run/secrets/key`` and the like, unless the plain name is set too."""
+def _given(names: Sequence[str], dotenv: Mapping[str, str | None]) -> Shown | None:
+    """Where a setting is given: by which name, with which value. What is empty is not set."""
+    files = [f"{name}_FILE" for name in names if name in secret_names()]
+    sources = (("environment", os.environ), (".env", dotenv))
+    places = ((source, name, there.get(name)) for source, there in sources for name in (*names, *files))
+    return next((Shown(name, value, source) for source, name, value in places if value), None)
+
+
+def _secret_files(dotenv: Mapping[str, str | None]) -> dict[str, object]:
+    """``S3_SECRET_KEY_FILE=/run/secrets/key`` and the like, unless the plain name is set beside it."""
     found: dict[str, object] = {}
-    for name in secret_names():
-        path = os.environ.get(f"{name}_FILE")
-        if path and name not in os.environ:
-            try:
-                found[name] = Path(path).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigurationError(
-                    f"{name}_FILE={path!r} cannot be read: {error}",
-                    hint="Correct the path or its permissions.",
-                ) from error
+    for names in map(env_names, Settings.model_fields.values()):
+        used = _given(names, dotenv)
+        if used is None or used.name in names:
+            continue
+        try:
+            found[names[0]] = Path(used.value).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"{used.name}={used.value!r} cannot be read: {error}",
+                hint="Correct the path or its permissions.",
+            ) from error
     return found
 
 
@@ -114,10 +119,10 @@ def _dotenv() -> Mapping[str, str | None]:
         ) from error
 
 
-def _refuse_unknown() -> None:
+def _refuse_unknown(dotenv: Mapping[str, str | None]) -> None:
     known = {n for f in Settings.model_fields.values() for n in env_names(f)}
     known |= {f"{n}_FILE" for n in secret_names()}
-    for source, names in (("environment", os.environ), (".env", _dotenv())):
+    for source, names in (("environment", os.environ), (".env", dotenv)):
         for name in names:
             # The COMPLETE variables are how shells ask a program for completions.
             if name.upper().startswith(PREFIX) and name not in known and "_COMPLETE" not in name:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import (
     AliasChoices,
@@ -21,10 +21,24 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ingestctl import setting_checks
+
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 GIB = 2**30
+DATABASE_FILE = "ingestctl.db"
+"""The embedded database, in the home folder."""
+_CHECKS = {
+    "api_url": setting_checks.http_url,
+    "s3_endpoint": setting_checks.http_url,
+    "proxy": setting_checks.proxy_url,
+    "database_url": setting_checks.database_url,
+    "storage_url": setting_checks.storage_url,
+    "video_bucket": setting_checks.bucket_name,
+    "audio_bucket": setting_checks.bucket_name,
+    "uploads_bucket": setting_checks.bucket_name,
+}
 Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600)]
 
 
@@ -36,7 +50,10 @@ def _setting(default: Any, *names: str, about: str, **limits: Any) -> Any:
 class Settings(BaseSettings):
     """Every setting. docs/reference/settings.md and .env.example are generated from this."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    # `S3_ENDPOINT=` in an env file or a compose file means "not set".
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     home: Path | None = _setting(
         None, "INGESTCTL_HOME", about="Where everything lies by default: $XDG_DATA_HOME/ingestctl."
@@ -78,7 +95,14 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = _setting(
         None, "S3_SECRET_KEY", "INGESTCTL_S3_SECRET_KEY", about="Goes with S3_ACCESS_KEY."
     )
-    s3_region: str | None = _setting(None, "S3_REGION", "INGESTCTL_S3_REGION", about="Default: us-east-1.")
+    s3_region: str | None = _setting(
+        None,
+        "S3_REGION",
+        "INGESTCTL_S3_REGION",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        about="Default: the AWS profile's region, else us-east-1.",
+    )
     s3_timeout_s: Seconds = _setting(
         30.0,
         "INGESTCTL_S3_TIMEOUT_SECONDS",
@@ -245,7 +269,7 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object, info: Any) -> object:
-        # `S3_ENDPOINT=` in an env file or a compose file means "not set".
+        # The same of a flag: `--storage-url ""`.
         if value == "" and info.field_name:
             return cls.model_fields[info.field_name].get_default()
         return value
@@ -274,13 +298,18 @@ class Settings(BaseSettings):
             )
         return self
 
-    @field_validator("api_url", "s3_endpoint")
+    @model_validator(mode="after")
+    def _keys_come_in_pairs(self) -> Settings:
+        # A secret alone chooses no storage and harms nobody before one is opened.
+        if self.s3_access_key and not self.s3_secret_key:
+            raise ValueError("S3_ACCESS_KEY is set and S3_SECRET_KEY is not: both are needed, or neither")
+        return self
+
+    @field_validator(*_CHECKS)
     @classmethod
-    def _is_http(cls, value: str | None) -> str | None:
-        if value is not None and not value.lower().startswith(("http://", "https://")):
-            raise ValueError("it must begin with http:// or https://")
-        if value is not None and not urlsplit(value).hostname:  # or a ValueError of its own
-            raise ValueError("it names no host")
+    def _looks_right(cls, value: str | SecretStr | None, info: Any) -> str | SecretStr | None:
+        if value is not None:
+            _CHECKS[info.field_name](value.get_secret_value() if isinstance(value, SecretStr) else value)
         return value
 
     @field_validator("home", "log_dir", "cookies_file", "scratch_dir", "ffmpeg")
@@ -317,7 +346,7 @@ class Settings(BaseSettings):
         """The database to open."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{(self.home_dir / 'ingestctl.db').absolute()}"
+        return f"sqlite:///{(self.home_dir / DATABASE_FILE).absolute()}"
 
     @property
     def effective_storage_url(self) -> str:

@@ -56,12 +56,12 @@ def configure(level: str, redact: Redactor, *, log_dir: Path | None, to_stderr: 
     if log_dir is not None:
         try:
             log_dir.mkdir(parents=True, exist_ok=True)
+            handlers.append(WatchedFileHandler(log_dir / LOG_FILE, encoding="utf-8"))
         except OSError as error:
             raise ConfigurationError(
-                f"INGESTCTL_LOG_DIR={str(log_dir)!r} cannot be made: {error.strerror}",
+                f"INGESTCTL_LOG_DIR={str(log_dir)!r} cannot be used: {error.strerror}",
                 hint="Set it to a folder that can be written.",
             ) from error
-        handlers.append(WatchedFileHandler(log_dir / LOG_FILE, encoding="utf-8", delay=True))
     for handler in handlers or [logging.NullHandler()]:
         handler.setFormatter(_JsonLines(redact))
         logger.addHandler(handler)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import socket
+from contextlib import contextmanager
 from functools import cached_property
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from ingestctl.domain.redact import Redactor
 from ingestctl.domain.source import Buckets
+from ingestctl.settings import DATABASE_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ingestctl.api.base import PlatformApi
     from ingestctl.db.one_job import JobReader
@@ -102,8 +105,11 @@ class Wiring:
         """The job store, its schema not yet looked at."""
         from ingestctl.db.engine import open_store
 
+        settings, embedded = self.settings, self.settings.embedded_database
         self._make_home()
-        store = open_store(self.settings.effective_database_url, timeout_s=self.settings.database_timeout_s)
+        store = open_store(
+            settings.effective_database_url, timeout_s=settings.database_timeout_s, create=embedded
+        )
         self._closers.append(store.close)
         return store
 
@@ -115,18 +121,15 @@ class Wiring:
         return upgrade(self.settings.effective_database_url)
 
     def _make_home(self) -> None:
-        from ingestctl.domain.errors import ConfigurationError
-
-        if not self.settings.embedded_database:
-            return
+        """The embedded database's folder. Raises ConfigurationError where it cannot be made."""
         home = self.settings.home_dir
-        try:
-            home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise ConfigurationError(
-                f"the home folder {str(home)!r} cannot be made: {error.strerror}",
-                hint="Set INGESTCTL_HOME (or --home) to a folder that can be written.",
-            ) from error
+        if self.settings.embedded_database:
+            with usable("INGESTCTL_HOME", home):
+                home.mkdir(parents=True, exist_ok=True, mode=0o700)
+                # A file that is there may be read; a new one needs a folder that can be written.
+                wanted = os.X_OK if (home / DATABASE_FILE).exists() else os.X_OK | os.W_OK
+                if not os.access(home, wanted):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     @cached_property
     def storage(self) -> Storage:
@@ -137,7 +140,7 @@ class Wiring:
         settings = self.settings
         options = S3Options(
             endpoint_url=settings.s3_endpoint,
-            region=settings.s3_region or "us-east-1",
+            region=settings.s3_region,
             access_key=settings.s3_access_key.get_secret_value() if settings.s3_access_key else None,
             secret_key=settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None,
             read_timeout_s=settings.s3_timeout_s,
@@ -166,6 +169,9 @@ class Wiring:
         from ingestctl.media.fetch import FetchLimits, YtDlpFetcher
 
         settings = self.settings
+        if settings.cookies_file:
+            with usable("INGESTCTL_COOKIES_FILE", settings.cookies_file), settings.cookies_file.open("rb"):
+                pass
         limits = FetchLimits(
             max_bytes=int(settings.max_bytes),
             max_duration_s=settings.max_duration_s,
@@ -318,6 +324,19 @@ class Wiring:
         from ingestctl.ops.submit import Submitter
 
         return Submitter(self.store, self.storage, self.buckets, self.actor)
+
+
+@contextmanager
+def usable(setting: str, path: object) -> Iterator[None]:
+    """Turn an OSError met at the file or folder that ``setting`` names into ConfigurationError."""
+    from ingestctl.domain.errors import ConfigurationError
+
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = f"Set {setting} to a place that this user may use, or correct its permissions."
+        raise ConfigurationError(f"{setting}: {path} cannot be used: {reason}", hint=hint) from error
 
 
 def _user() -> str:

@@ -231,7 +231,7 @@ class TestDoctor:
         assert {name: checks.get(name) for name in wanted} == dict.fromkeys(wanted, "ok")
         assert any("yt-dlp" in name or "ytdlp" in name for name in checks)
         assert "fail" not in checks.values()
-        assert all(set(c) == {"id", "verdict", "detail", "hint"} for c in done.data["checks"])
+        assert all(set(c) == {"id", "verdict", "status", "detail", "hint"} for c in done.data["checks"])
 
     @pytest.mark.parametrize(
         ("env", "check", "code"),
@@ -270,8 +270,21 @@ class TestDoctor:
 
 
 def test_demo_shows_the_whole_way(new_world: Callable[..., World]) -> None:
-    done = new_world("sqlite", ready=False).cli("demo", text=True)
+    world = new_world("sqlite", ready=False)
+    platform = {
+        "INGESTCTL_PROXY": "http://127.0.0.1:9",
+        "INGESTCTL_COOKIES_FILE": "/no/cookies.txt",
+        "INGESTCTL_LOG_DIR": str(world.home / "logs"),
+        "INGESTCTL_MAX_BYTES": "1",
+        "INGESTCTL_HAND_OFF": "true",
+        "S3_BUCKET_VIDEO": "the-platforms",
+        "S3_ENDPOINT": "http://127.0.0.1:9",
+        "DATABASE_URL": "postgresql://u:x@127.0.0.1:9/x",
+    }
+    done = world.cli("demo", text=True, env=platform)
     assert done.code == 0, done.stdout + done.stderr
     said = dict(line.split("\t")[:2] for line in done.stdout.splitlines())
+    assert not (world.home / "logs").exists(), "it is on this machine, in its own folder, alone"
+    assert [said[subject] for subject in ("video", "audio", "record")] == ["intact"] * 3
     assert said["outcome"] == "succeeded"
     assert said["the_same_again"] == "unchanged"

@@ -6,9 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from yt_dlp.cookies import CookieLoadError
+from yt_dlp.networking.exceptions import ProxyError, TransportError
+from yt_dlp.socks import Socks5Error
 from yt_dlp.utils import DownloadError, GeoRestrictedError
 
-from ingestctl.domain.errors import Interrupted, ScratchFull
+from ingestctl.domain.causes import diagnose
+from ingestctl.domain.errors import IngestError, Interrupted, ScratchFull
 from ingestctl.media.failures import explain
 from ingestctl.media.source_info import source_info
 from ingestctl.media.ytdlp import GuardedYoutubeDL, extractors_for, handlers_for, harden, is_direct
@@ -48,11 +52,42 @@ def test_a_full_disk_is_told() -> None:
 def test_a_name_that_does_not_resolve() -> None:
     inner = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     error = DownloadError("ERROR: Failed to resolve", (type(inner), inner, None))
-    assert (explain(error, []).cause, explain(error, []).retryable) == ("invalid_source", "no")
-    assert explain(error, [], known_host=True).retryable == "yes"
+    # As `explain` says of the same words: a resolver can be wrong about a name.
+    assert (explain(error, []).cause, explain(error, []).retryable) == ("download_timeout", "yes")
+    assert diagnose("[Errno -2] Name or service not known").cause == "download_timeout"
     later = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     error = DownloadError("ERROR: Failed to resolve", (type(later), later, None))
     assert (explain(error, []).cause, explain(error, []).retryable) == ("download_timeout", "yes")
+
+
+def _proxied(inner: BaseException) -> IngestError:
+    return explain(DownloadError("ERROR: no", (type(inner), inner, None)), [], proxied=True)
+
+
+@pytest.mark.parametrize(
+    ("inner", "cause"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "configuration"),
+        (ProxyError("Cannot connect to proxy"), "configuration"),
+        (
+            ProxyError(cause=OSError("Tunnel connection failed: 407 Proxy Authentication Required")),
+            "configuration",
+        ),
+        (Socks5Error(0xFE), "configuration"),
+        (ProxyError(cause=OSError("Tunnel connection failed: 503 Service Unavailable")), "download_timeout"),
+        (ProxyError(cause=Socks5Error(4)), "download_timeout"),
+        (TransportError(cause=ConnectionResetError("reset")), "download_timeout"),
+    ],
+)
+def test_a_proxy_that_does_not_work_is_no_fault_of_the_source(inner: BaseException, cause: str) -> None:
+    found = _proxied(inner)
+    assert found.cause == cause, found.message
+    assert ("INGESTCTL_PROXY" in found.message) == (found.exit == 13) == (cause == "configuration")
+
+
+def test_cookies_that_cannot_be_read_are_ours() -> None:
+    inner = CookieLoadError("failed to load cookies")
+    assert explain(DownloadError("ERROR: x", (type(inner), inner, None)), []).cause == "configuration"
 
 
 def test_geo_restriction_is_blocked() -> None:

@@ -102,3 +102,74 @@ def test_short_leases_bring_their_own_heartbeat(monkeypatch: pytest.MonkeyPatch)
 def test_env_words(monkeypatch: pytest.MonkeyPatch, word: str, means: str) -> None:
     monkeypatch.setenv("ENV", word)
     assert config.load().env == means
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("INGESTCTL_PROXY", "squid:3128", "INGESTCTL_PROXY=.*http://"),
+        ("INGESTCTL_PROXY", "http://:3128", "INGESTCTL_PROXY=.*no host"),
+        ("INGESTCTL_PROXY", "http://u:s3cret@squid:99999", "INGESTCTL_PROXY=.*port"),
+        ("S3_ENDPOINT", "minio:9000", "S3_ENDPOINT='minio:9000'.*http:// or https://"),
+        ("INGESTCTL_STORAGE_URL", "ftp://foo", "INGESTCTL_STORAGE_URL='ftp://foo'.*file:///"),
+        ("DATABASE_URL", "mysql://u:s3cret@h/d", "DATABASE_URL=.*mysql://.*postgresql://"),
+        ("DATABASE_URL", "postgresql://u:s3/cret@h/d", "DATABASE_URL=.*malformed.*Percent-encode"),
+        ("DATABASE_URL", "postgresql://u:s3cret@h/d?bogus=1", "DATABASE_URL=.*does not know: bogus"),
+        ("S3_BUCKET_VIDEO", "Bad Bucket!", "S3_BUCKET_VIDEO='Bad Bucket!'.*name"),
+        ("S3_ACCESS_KEY", "an-access-key", "S3_ACCESS_KEY is set and S3_SECRET_KEY is not"),
+    ],
+)
+def test_what_could_not_work_is_refused_on_load(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        config.load()
+    assert "cret" not in caught.value.message.replace("SECRET", "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://h1:5432,h2:5433/db?target_session_attrs=read-write&connect_timeout=3",
+        "postgres:///db?host=/var/run/postgresql",
+        "postgresql+psycopg://u:p%40@[::1]:5432/db?sslmode=require",
+        "sqlite:///relative.db",
+    ],
+)
+def test_database_urls_that_work(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert config.load().effective_database_url == url
+
+
+@pytest.mark.parametrize(
+    ("env", "dotenv", "used"),
+    [
+        ({"DATABASE_URL": "", "DATABASE_URL_FILE": "file"}, "", "environment DATABASE_URL_FILE"),
+        ({"DATABASE_URL": "sqlite:///env.db", "DATABASE_URL_FILE": "file"}, "", "environment DATABASE_URL"),
+        ({}, "DATABASE_URL_FILE=file\n", ".env DATABASE_URL_FILE"),
+        ({"DATABASE_URL": ""}, "DATABASE_URL_FILE=file\n", ".env DATABASE_URL_FILE"),
+        ({}, "DATABASE_URL=sqlite:///dotenv.db\nDATABASE_URL_FILE=file\n", ".env DATABASE_URL"),
+        ({"DATABASE_URL_FILE": "file"}, "DATABASE_URL=x\n", "environment DATABASE_URL_FILE"),
+        ({"DATABASE_URL": ""}, "DATABASE_URL=sqlite:///dotenv.db\n", ".env DATABASE_URL"),
+        ({"INGESTCTL_DATABASE_URL_FILE": "file"}, "", "environment INGESTCTL_DATABASE_URL_FILE"),
+    ],
+)
+def test_secret_files_are_read_unless_the_plain_name_says_something(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, env: dict[str, str], dotenv: str, used: str
+) -> None:
+    (tmp_path / "file").write_text("sqlite:///file.db\n")
+    (tmp_path / ".env").write_text(dotenv)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    settings = config.load()
+    expected = "file" if used.endswith("_FILE") else "dotenv" if used.startswith(".env") else "env"
+    assert settings.effective_database_url == f"sqlite:///{expected}.db"
+    assert {s.name: s.source for s in config.show(settings)}["DATABASE_URL"] == used
+
+
+def test_the_aws_region_is_taken_where_ours_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    assert config.load().s3_region == "eu-west-1"
+    monkeypatch.setenv("S3_REGION", "eu-central-1")
+    assert config.load().s3_region == "eu-central-1"

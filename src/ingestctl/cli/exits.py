@@ -19,8 +19,8 @@ MEANINGS = {
     Exit.UNAVAILABLE: "database, storage or source unavailable, or the job failed and may be retried",
     Exit.BUSY: "another owner holds the job",
     Exit.DEADLINE: "a deadline passed",
-    Exit.SIGINT: "interrupted (SIGINT); a job that was running is back in the queue",
-    Exit.SIGTERM: "terminated (SIGTERM); a job that was running is back in the queue",
+    Exit.SIGINT: "interrupted (SIGINT); a job that `run` was at is back in the queue",
+    Exit.SIGTERM: "terminated (SIGTERM); a job that `run` was at is back in the queue",
 }
 """1x: do not retry as is. 2x: retry later."""
 

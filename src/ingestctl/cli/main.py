@@ -13,9 +13,14 @@ import typer
 from typer.core import TyperGroup
 
 from ingestctl import __version__
+from ingestctl.cli.options import Output  # noqa: TC001  (typer reads it)
+from ingestctl.cli.runner import OUTPUT, command_name
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from ingestctl.cli.output import Result
+    from ingestctl.cli.view import Format
 
 COMMANDS = {
     "jobs": "Step 1: list and find jobs",
@@ -35,6 +40,7 @@ COMMANDS = {
     "demo": "watch one real job, on this machine alone",
 }
 """Every command, in the order ``--help`` shows. ``a-b`` lives in ``commands/a_b.py``."""
+ASKED = "ingestctl.asked"
 
 
 class _Commands(TyperGroup):
@@ -47,6 +53,11 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """The command, from its module."""
         return _command(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Remember what was asked for: an unknown command has no context of its own."""
+        ctx.meta[ASKED] = args[0]
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """The list in ``--help``, without importing what it lists."""
@@ -106,12 +117,14 @@ def root(
         str | None,
         typer.Option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR. LOG_LEVEL."),
     ] = None,
+    output: Output = None,
     _show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     _debug: Annotated[bool, typer.Option("--debug", help="Show the trace of a bug.")] = False,
 ) -> None:
-    """Options before the command override settings."""
+    """Options before the command override settings; ``--output`` may stand here too."""
+    ctx.meta[OUTPUT] = output
     given = {
         "home": home,
         "database_url": database_url,
@@ -123,26 +136,47 @@ def root(
 
 def run() -> None:
     """The console script."""
+    from ingestctl.cli.output import ResultLost, lost, open_streams
+    from ingestctl.cli.runner import stopped_result
+
+    open_streams()
     try:
-        code = app(standalone_mode=False)
-    except typer.TyperException as error:
-        code = _usage(error)
-    except (typer.Abort, KeyboardInterrupt):
-        code = 130
+        try:
+            code = app(standalone_mode=False)
+            sys.stdout.flush()
+        except typer.TyperException as error:
+            code = _usage(error)
+        except (typer.Abort, KeyboardInterrupt):
+            code = _show("ingestctl", stopped_result())
+    except (OSError, ResultLost) as error:  # help, a version or a usage error, into a full disk
+        code = lost(error)
     sys.exit(code)
 
 
 def _usage(error: typer.TyperException) -> int:
     """Usage errors, in the envelope too when JSON was asked for."""
-    from ingestctl.cli.output import show
     from ingestctl.cli.runner import usage_result
-    from ingestctl.cli.view import Format, Style
 
-    asked = next((f for f in (Format.JSON, Format.NDJSON) if _asked_for(f.value)), None)
+    context = getattr(error, "ctx", None)
     result = usage_result(error)
-    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "ingestctl")
-    show(command, result, Style.choose(asked, quiet=False))
+    if type(error).__name__ == "NoArgsIsHelpError" and not _asked_format():
+        sys.stderr.write(f"{error.format_message()}\n")
+        return int(result.exit)
+    return _show(command_name(context) or (context and context.meta.get(ASKED)) or "ingestctl", result)
+
+
+def _show(command: str, result: Result) -> int:
+    from ingestctl.cli.output import show
+    from ingestctl.cli.view import Style
+
+    show(command, result, Style.choose(_asked_format(), quiet=False))
     return int(result.exit)
+
+
+def _asked_format() -> Format | None:
+    from ingestctl.cli.view import Format
+
+    return next((f for f in (Format.JSON, Format.NDJSON) if _asked_for(f.value)), None)
 
 
 def _asked_for(value: str) -> bool:

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ingestctl.cli.text import safe_text
 from ingestctl.cli.view import Block, Fields, Format, Style, Table, plain
-from ingestctl.domain.errors import Exit
+from ingestctl.domain.errors import Exit, IngestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ingestctl.domain.errors import IngestError
-
 SCHEMA = "ingestctl/v1"
+
+
+class ResultLost(IngestError):
+    """The result could not be written: stdout is closed, or on a full disk."""
+
+    code = "result_lost"
+    exit_code = Exit.UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,34 @@ def _write(stream: TextIO, text: str) -> None:
         stream.write(text.encode("ascii", "backslashreplace").decode())
     except BrokenPipeError:
         # The reader has seen enough (`| head`): the command's own exit code stands.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _drop(stream)
+    except OSError as error:
+        _drop(stream)
+        if stream is sys.stdout:
+            raise ResultLost(f"cannot write the result: {error.strerror}") from error
+
+
+def _drop(stream: TextIO) -> None:
+    """Let what is still buffered, and all that follows, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def lost(error: Exception) -> int:
+    """Say on stderr that the result could not be written; the exit code of that."""
+    message = error.message if isinstance(error, ResultLost) else f"cannot write the result: {error}"
+    _drop(sys.stdout)
+    _write(sys.stderr, f"error: {message}\n")
+    return int(Exit.UNAVAILABLE)
+
+
+def open_streams() -> None:
+    """Closed standard streams are None in Python: give them something that fails, or goes nowhere."""
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    if sys.stdout is None:  # a descriptor that cannot be written: a result is not lost without a word
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def describe(pairs: Mapping[str, Any]) -> str:

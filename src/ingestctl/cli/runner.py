@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ingestctl.cli.output import Result, show
+from ingestctl.cli.output import Result, ResultLost, lost, show
 from ingestctl.cli.view import Format, Style
-from ingestctl.domain.errors import Exit, IngestError, Unexpected
+from ingestctl.domain.errors import Exit, IngestError, Interrupted, Unexpected
 from ingestctl.domain.redact import Redactor
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from ingestctl.settings import Settings
     from ingestctl.wiring import Wiring
+
+
+OUTPUT = "ingestctl.output"
+"""Where the context keeps an ``--output`` that was given before the command."""
 
 
 @dataclass(slots=True)
@@ -69,19 +73,36 @@ def execute(
 ) -> None:
     """Run ``work``, show what came of it, and leave with its exit code."""
     overrides: Mapping[str, object] = ctx.find_root().obj or {}
-    call = Call(name, Style.choose(output, quiet), overrides)
+    call = Call(name, Style.choose(output or ctx.meta.get(OUTPUT), quiet), overrides)
     try:
-        result = work(call)
+        result = _worked(call, work)
+        show(name, result, call.style)
+        code = int(result.exit)
+    except ResultLost as error:
+        code = lost(error)
+    raise typer.Exit(code)
+
+
+def _worked(call: Call, work: Callable[[Call], Result]) -> Result:
+    try:
+        return work(call)
+    except ResultLost:
+        raise
     except IngestError as error:
-        result = Result(data=None, exit=error.exit, errors=(error,))
+        return Result(data=None, exit=error.exit, errors=(error,))
+    except KeyboardInterrupt:
+        return stopped_result()
     except Exception as error:  # the program's edge: a bug is told, with its code, not traced
         if _debugging():
             raise
-        result = Result(data=None, exit=Exit.BUG, errors=(_bug(error),))
+        return Result(data=None, exit=Exit.BUG, errors=(_bug(error),))
     finally:
         call.close()
-    show(name, result, call.style)
-    raise typer.Exit(int(result.exit))
+
+
+def stopped_result() -> Result:
+    """Ctrl-C in a command that holds nothing to give back."""
+    return Result(data=None, exit=Exit.SIGINT, errors=(Interrupted("stopped by SIGINT"),))
 
 
 def _debugging() -> bool:
@@ -102,6 +123,16 @@ def usage_result(error: Any) -> Result:
     from ingestctl.domain.errors import UsageError
 
     message = error.format_message()
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "ingestctl"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        message = "no command was named"
+    command = f"ingestctl {command_name(getattr(error, 'ctx', None))}".rstrip()
     return Result(data=None, exit=Exit.USAGE, errors=(UsageError(message, hint=f"See `{command} --help`."),))
+
+
+def command_name(context: Any) -> str:
+    """The command a context belongs to, without the program's own name: ``db status``; empty for the root."""
+    names = []
+    while context is not None and context.parent is not None:
+        names.append(str(context.info_name))
+        context = context.parent
+    return " ".join(reversed(names))

@@ -360,10 +360,11 @@ class Submit(TypedDict):
 
 
 class Demo(TypedDict):
-    """``demo``: the same job, twice."""
+    """``demo``: the same job, twice; ``verdict`` is what was found of its artifacts in between."""
 
     url: str
     first: RunData
+    verdict: str | None
     again: RunData | None
     database: str
     storage: str

@@ -21,10 +21,11 @@ class Init(TypedDict):
 
 
 class CheckData(TypedDict):
-    """One finding of ``doctor``."""
+    """One finding of ``doctor``; ``status`` is the verdict under the name other tools look for."""
 
     id: str
     verdict: Literal["ok", "warn", "fail", "skip"]
+    status: Literal["ok", "warn", "fail", "skip"]
     detail: str
     hint: str
 

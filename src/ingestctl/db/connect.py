@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
-from ingestctl.domain.errors import ConfigurationError
+from ingestctl.domain.errors import ConfigurationError, SchemaOutdated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,29 +39,62 @@ def is_sqlite(url: str) -> bool:
 # --- PostgreSQL -------------------------------------------------------------------------------
 
 
+def check_url(url: str) -> None:
+    """Raise ConfigurationError, without the password in its text, unless ``url`` names a database."""
+    if is_sqlite(url):
+        sqlite_path(url)
+    else:
+        postgresql_parameters(url)
+
+
 def postgresql_parameters(url: str) -> dict[str, Any]:
     """libpq's parameters in ``url``. Raises ConfigurationError, without the password in its text."""
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict
-
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in POSTGRESQL_SCHEMES:
         raise ConfigurationError(
             f"database URL {safe_url(url)!r} is not supported",
             hint="Use postgresql://user:password@host:5432/name or sqlite:////absolute/path.db.",
         )
+    parameters = _libpq(rest)
+    if parameters is not None:
+        return parameters
+    base, _, query = rest.partition("?")
+    if _libpq(base) is not None:
+        names = [name for name, value in parse_qsl(query, keep_blank_values=True) if not _known(name, value)]
+        raise ConfigurationError(
+            f"database URL {safe_url(url)!r} has parameters that PostgreSQL does not know: "
+            f"{', '.join(names) or query[:40]}",
+            hint="Correct what follows the question mark (sslmode, connect_timeout and the like).",
+        )
+    raise ConfigurationError(
+        f"database URL {safe_url(url)!r} is malformed",
+        hint="Percent-encode special characters in the user name and password (/ is %2F, @ is %40).",
+    )
+
+
+def _known(name: str, value: str) -> bool:
+    import psycopg
+    from psycopg.conninfo import make_conninfo
+
+    try:
+        make_conninfo("", **{name: value})
+    except (psycopg.Error, TypeError):
+        return False
+    return True
+
+
+def _libpq(rest: str) -> dict[str, Any] | None:
+    """What libpq reads in ``postgresql://{rest}``; None where it cannot (its words may quote a password)."""
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
         parameters = dict(conninfo_to_dict(f"postgresql://{rest}"))
-        ports = str(parameters.get("port") or "").split(",")
-    except (psycopg.Error, UnicodeError):  # its text may quote a piece of the password
-        ports = ["?"]
+    except (psycopg.Error, UnicodeError):
+        return None
     # libpq looks at ports only when it connects; a password with a bare "/" ends up as one.
-    if any(port and not (port.isdecimal() and 0 < int(port) < 65536) for port in ports):
-        raise ConfigurationError(
-            f"database URL {safe_url(url)!r} is malformed",
-            hint="Percent-encode special characters in the user name and password (/ is %2F, @ is %40).",
-        )
-    return parameters
+    ports = str(parameters.get("port") or "").split(",")
+    return parameters if all(not p or (p.isdecimal() and 0 < int(p) < 65536) for p in ports) else None
 
 
 def connect_postgresql(parameters: dict[str, Any], *, timeout_s: float) -> Any:
@@ -145,11 +180,25 @@ def wal_is_safe(version: tuple[int, ...]) -> bool:
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
-def connect_sqlite(path: str, *, timeout_s: float) -> sqlite3.Connection:
-    """A connection in autocommit mode, with our journal; usable from any thread, one at a time."""
+def connect_sqlite(path: str, *, timeout_s: float, create: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode, with our journal; usable from any thread, one at a time.
+
+    Raises SchemaOutdated where there is no such file, unless it may be made (``create``).
+    """
     journal = "wal" if wal_is_safe(sqlite3.sqlite_version_info) else "delete"
+    file = Path(path).absolute()
+    if not create and file.parent.is_dir() and not file.exists():
+        raise SchemaOutdated(
+            f"there is no database file {path!r}",
+            hint="Correct DATABASE_URL, or create the file with `ingestctl db upgrade`.",
+        )
     connection = sqlite3.connect(
-        path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=200
+        f"{file.as_uri()}?mode={'rwc' if create else 'rw'}",
+        uri=True,
+        timeout=timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=200,
     )
     try:
         connection.execute("PRAGMA foreign_keys = ON")

@@ -30,23 +30,25 @@ POOL_SIZE = 5
 POOL_OVERFLOW = 15
 
 
-def open_store(url: str, *, timeout_s: float = 10.0) -> SqlJobStore:
+def open_store(url: str, *, timeout_s: float = 10.0, create: bool = False) -> SqlJobStore:
     """The store at ``url``. Connects on first use, not here.
 
     ``postgresql://``, ``postgres://``, ``postgresql+psycopg://`` (libpq parameters allowed) or
     ``sqlite:///path``. ``timeout_s`` bounds connecting, each statement, and waiting for a lock.
+    ``create`` lets SQLite make a file that is not there; without it the first use raises SchemaOutdated.
     Raises ConfigurationError naming the value, its password masked.
     """
     from ingestctl.db.store import SqlJobStore
     from ingestctl.db.transactions import Database
 
-    return SqlJobStore(Database(create_engine(url, timeout_s=timeout_s), safe_url(url), timeout_s=timeout_s))
+    engine = create_engine(url, timeout_s=timeout_s, create=create)
+    return SqlJobStore(Database(engine, safe_url(url), timeout_s=timeout_s))
 
 
-def create_engine(url: str, *, timeout_s: float, pooled: bool = True) -> Engine:
+def create_engine(url: str, *, timeout_s: float, pooled: bool = True, create: bool = False) -> Engine:
     """An engine whose every transaction follows our rules; ``pooled=False`` keeps no connection."""
     if is_sqlite(url):
-        return _sqlite_engine(sqlite_path(url), timeout_s, pooled=pooled)
+        return _sqlite_engine(sqlite_path(url), timeout_s, pooled=pooled, create=create)
     return _postgresql_engine(postgresql_parameters(url), timeout_s, pooled=pooled)
 
 
@@ -79,9 +81,9 @@ def _simple(connection: Connection, statements: str) -> None:
     connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
 
 
-def _sqlite_engine(path: str, timeout_s: float, *, pooled: bool) -> Engine:
+def _sqlite_engine(path: str, timeout_s: float, *, pooled: bool, create: bool) -> Engine:
     def connect() -> sqlite3.Connection:
-        return connect_sqlite(path, timeout_s=timeout_s)
+        return connect_sqlite(path, timeout_s=timeout_s, create=create)
 
     pool: dict[str, Any] = {"poolclass": sa.NullPool}
     if pooled:

@@ -56,7 +56,7 @@ def upgrade(url: str, *, timeout_s: float = 10.0, patience_s: float = PATIENCE_S
     time queueing for its lock only briefly. Raises ConfigurationError, DatabaseUnavailable,
     DatabaseRefused; SchemaOutdated if the database is newer than this program.
     """
-    engine = create_engine(url, timeout_s=timeout_s, pooled=False)
+    engine = create_engine(url, timeout_s=timeout_s, pooled=False, create=True)
     until = time.monotonic() + patience_s
     try:
         with _upgrade_lock(engine, until, safe_url(url)):

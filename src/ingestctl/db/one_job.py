@@ -106,7 +106,9 @@ class JobQuestions:
     def check_schema(self) -> None:
         try:
             rows = self._rows(f"SELECT version_num FROM {VERSION_TABLE}")
-        except SchemaOutdated:
+        except SchemaOutdated as error:
+            if error.hint != SchemaOutdated.default_hint:  # there is no file at all
+                raise
             rows = []
         found = rows[0]["version_num"] if rows else None
         if found == HEAD:

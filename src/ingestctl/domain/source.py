@@ -21,6 +21,7 @@ PAYLOAD_VERSION = "2.0"
 MAX_KEY_BYTES = 1024
 """The longest object key S3 accepts, in UTF-8 bytes."""
 MAX_URL_CHARS = 8192
+BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 _YOUTUBE_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
 
@@ -196,9 +197,7 @@ def _source(source: Mapping[str, Any], source_type: str, source_uri: str) -> Sou
 def _target(artifacts: Mapping[str, Any], name: str, bucket: str, key: str) -> ObjectRef:
     spec = _mapping(artifacts.get(name), f"payload.artifacts.{name}")
     given_bucket = spec.get("bucket") or bucket
-    if not isinstance(given_bucket, str) or not re.fullmatch(
-        r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}", given_bucket
-    ):
+    if not isinstance(given_bucket, str) or not BUCKET_NAME.fullmatch(given_bucket):
         raise InvalidPayload(f"artifacts.{name}.bucket {str(given_bucket)[:80]!r} is not a bucket name")
     return ObjectRef(given_bucket, check_key(spec.get("object_key") or key, f"artifacts.{name}.object_key"))
 

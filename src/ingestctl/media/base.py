@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ingestctl.domain.source import Source
     from ingestctl.domain.stop import Stop
 
+TOO_LONG = "If it is wanted all the same, raise INGESTCTL_MAX_DURATION_SECONDS."
+
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:

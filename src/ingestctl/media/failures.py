@@ -8,18 +8,22 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, TransportError
+from yt_dlp.cookies import CookieLoadError
+from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, ProxyError, TransportError
+from yt_dlp.socks import ProxyError as SocksError
 from yt_dlp.utils import GeoRestrictedError, UnsupportedError
 
 from ingestctl.domain.causes import diagnose
-from ingestctl.domain.errors import IngestError, Retryable, ScratchFull, SourceFailed
+from ingestctl.domain.errors import ConfigurationError, IngestError, Retryable, ScratchFull, SourceFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _STATUS = re.compile(r"HTTP Error (\d{3})")
 _TRUNCATED = re.compile(r"bytes read(?:, \d+ more expected)?|Connection broken|IncompleteRead|Read timed out")
-_NO_SUCH_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
+_BEHIND_SOCKS = (1, 3, 4, 5, 6, 0x5B)
+"""What a SOCKS proxy answers about the host behind it: unreachable, refused, expired, or simply no."""
 _NOT_A_SOURCE = ("is not a valid URL", "Unsupported URL", "No suitable extractor")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_WORDS = tuple(f"[Errno {number}]" for number in _FULL)
@@ -31,11 +35,11 @@ def explain(
     *,
     status: int | None = None,
     retry_after: float | None = None,
-    known_host: bool = False,
+    proxied: bool = False,
 ) -> IngestError:
     """What ``error`` from yt-dlp means. ``said`` is what it logged, ``status`` and ``retry_after`` the last
-    HTTP error answer seen, which matters where only text is left of the exception. A ``known_host`` exists:
-    that its name does not resolve is then our own resolver's failure."""
+    HTTP error answer seen, which matters where only text is left of the exception. Where requests go through
+    a proxy (``proxied``), its name is the only one resolved here."""
     links = list(_links(error))
     ours = next((link for link in links if isinstance(link, IngestError)), None)
     if ours is not None:
@@ -47,9 +51,12 @@ def explain(
     http = next((link.status for link in links if isinstance(link, HTTPError)), None)
     if http is None and (words := _STATUS.search(text)):
         http = int(words[1])
+    if proxied and _is_proxys(links, http):
+        hint = "Correct INGESTCTL_PROXY, or see to the proxy."
+        return ConfigurationError(f"INGESTCTL_PROXY does not work: {text}", evidence=text, hint=hint)
     if http is not None:
         return _of_status(http, text, retry_after if http == status else None)
-    cause, retryable = _of_types(links, known_host) or _of_text(text)
+    cause, retryable = _of_types(links) or _of_text(text)
     return SourceFailed(
         f"The source could not be fetched: {text}", cause=cause, retryable=retryable, evidence=text
     )
@@ -105,7 +112,17 @@ def _of_status(status: int, text: str, retry_after: float | None) -> SourceFaile
     )
 
 
-def _of_types(links: Sequence[BaseException], known_host: bool) -> tuple[str, Retryable] | None:
+def _is_proxys(links: Sequence[BaseException], http: int | None) -> bool:
+    """Whether the proxy failed, and not the source behind it: it is not there, or does not let us in."""
+    tunnel = _TUNNEL.search(" ".join(map(str, links)))
+    if http == 407 or (tunnel and tunnel[1] == "407"):
+        return True
+    behind = any(isinstance(link, SocksError) and link.errno in _BEHIND_SOCKS for link in links)
+    own = (ProxyError, SocksError, socket.gaierror)
+    return not (tunnel or behind) and any(isinstance(link, own) for link in links)
+
+
+def _of_types(links: Sequence[BaseException]) -> tuple[str, Retryable] | None:
     for link in links:
         if isinstance(link, (CertificateVerifyError, ssl.SSLError)):
             return "download_blocked", "after-fix"
@@ -113,10 +130,10 @@ def _of_types(links: Sequence[BaseException], known_host: bool) -> tuple[str, Re
             return "download_blocked", "after-fix"
         if isinstance(link, UnsupportedError):
             return "invalid_source", "no"
-        if isinstance(link, socket.gaierror):
-            gone = link.errno in _NO_SUCH_HOST and not known_host
-            return ("invalid_source", "no") if gone else ("download_timeout", "yes")
-    if any(isinstance(link, (ConnectionError, TimeoutError)) for link in links):
+        if isinstance(link, CookieLoadError):
+            return "configuration", "after-fix"
+    # That a name is not known may be the resolver's mistake: as the table has it, it is tried again.
+    if any(isinstance(link, (ConnectionError, TimeoutError, socket.gaierror)) for link in links):
         return "download_timeout", "yes"
     if any(isinstance(link, TransportError) for link in links):
         return "download_timeout", "yes"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ingestctl.domain.errors import (
+    ConfigurationError,
     DeadlineExceeded,
     IngestError,
     NotMedia,
@@ -23,7 +24,7 @@ from ingestctl.domain.errors import (
     SourceRefused,
 )
 from ingestctl.domain.source import SourceKind
-from ingestctl.media.base import Fetched
+from ingestctl.media.base import TOO_LONG, Fetched
 from ingestctl.media.process import Children, Limits
 from ingestctl.media.sniff import HEAD_BYTES, not_media
 from ingestctl.media.tools import plain_names
@@ -140,7 +141,11 @@ class YtDlpFetcher:
         }
         if self._cookies_file is not None:
             # yt-dlp writes its cookie jar back when it closes: give it a copy.
-            params["cookiefile"] = str(shutil.copy(self._cookies_file, into / "cookies.txt"))
+            try:
+                params["cookiefile"] = str(shutil.copy(self._cookies_file, into / "cookies.txt"))
+            except OSError as error:
+                words = f"INGESTCTL_COOKIES_FILE: {self._cookies_file} cannot be used: {error.strerror}"
+                raise ConfigurationError(words, evidence=str(error)) from error
         return params
 
 
@@ -202,7 +207,11 @@ class _Download:
                 if self.raised is not None:
                     raise self.raised from error
                 raise explain(
-                    error, log.tail, status=ydl.last_status, retry_after=ydl.retry_after, known_host=youtube
+                    error,
+                    log.tail,
+                    status=ydl.last_status,
+                    retry_after=ydl.retry_after,
+                    proxied=bool(self._params["proxy"]),
                 ) from error
         path = self._verified(info, log.tail)
         return Fetched(path, source_info(info))
@@ -213,7 +222,8 @@ class _Download:
         length = info.get("duration")
         if isinstance(length, (int, float)) and length > self._limits.max_duration_s:
             most = self._limits.max_duration_s
-            raise SourceRefused(f"The source is {length:.0f} s long; at most {most:.0f} s are ingested")
+            words = f"The source is {length:.0f} s long; at most {most:.0f} s are ingested"
+            raise SourceRefused(words, hint=TOO_LONG)
         sizes = [p.get("filesize") for p in parts]
         if all(isinstance(size, int) for size in sizes):
             self._check_size(sum(size for size in sizes if size), 0)
@@ -284,7 +294,8 @@ class _Download:
     def _check_size(self, size: int, got: int) -> None:
         if size > self._limits.max_bytes:
             raise SourceRefused(
-                f"The source has at least {size} bytes; at most {self._limits.max_bytes} are ingested"
+                f"The source has at least {size} bytes; at most {self._limits.max_bytes} are ingested",
+                hint="If it is wanted all the same, raise INGESTCTL_MAX_BYTES.",
             )
         if got >= self._next_space_check:
             self._next_space_check = got + _SPACE_EVERY

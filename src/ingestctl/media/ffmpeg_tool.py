@@ -17,6 +17,7 @@ from ingestctl.domain.errors import (
 )
 from ingestctl.media import process
 from ingestctl.media.audio import Bounds, extract, plausible_s
+from ingestctl.media.base import TOO_LONG
 from ingestctl.media.probe import file_url, input_options, probe
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class FFmpegTool:
         most = self._limits.max_duration_s
         # A fragmented MP4 may claim anything; only an honest stream's claim is refused beforehand.
         if claimed is not None and claimed > most and claimed <= plausible_s(probe.size_bytes):
-            raise SourceRefused(f"The audio is {claimed:.0f} s long; at most {most:.0f} s are ingested")
+            words = f"The audio is {claimed:.0f} s long; at most {most:.0f} s are ingested"
+            raise SourceRefused(words, hint=TOO_LONG)
         bounds = Bounds(most, self._limits.deadline(probe.duration_s), self._limits.memory)
         return extract(self._tools().ffmpeg, path, probe, into, bounds, stop)
 

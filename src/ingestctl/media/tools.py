@@ -52,7 +52,10 @@ def find_tools(configured: Path | None = None) -> Tools:
 def _configured(path: Path) -> Tools:
     ffmpeg = path / "ffmpeg" if path.is_dir() else path
     if not _runnable(ffmpeg):
-        raise ToolMissing(f"INGESTCTL_FFMPEG is {str(path)!r}: no program to run at {str(ffmpeg)!r}")
+        raise ToolMissing(
+            f"INGESTCTL_FFMPEG is {str(path)!r}: no program to run at {str(ffmpeg)!r}",
+            hint="Correct INGESTCTL_FFMPEG (the ffmpeg program, or its folder), or unset it.",
+        )
     neighbour = ffmpeg.with_name(ffmpeg.name.replace("ffmpeg", "ffprobe"))
     on_path = shutil.which("ffprobe")
     if neighbour.name != ffmpeg.name and _runnable(neighbour):
@@ -60,7 +63,10 @@ def _configured(path: Path) -> Tools:
     elif on_path:
         ffprobe = Path(on_path).absolute()
     else:
-        raise ToolMissing(f"ffprobe is neither beside {str(ffmpeg)!r} nor on PATH")
+        raise ToolMissing(
+            f"INGESTCTL_FFMPEG is {str(path)!r}: ffprobe is neither beside {str(ffmpeg)!r} nor on PATH",
+            hint="Install ffprobe beside it, or correct INGESTCTL_FFMPEG.",
+        )
     return Tools(ffmpeg, ffprobe, "INGESTCTL_FFMPEG")
 
 

@@ -9,47 +9,50 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+from ingestctl.domain.artifact import Verdict
 from ingestctl.domain.errors import VerificationFailed
-from ingestctl.domain.stop import Stop
-from ingestctl.pipeline.evidence import read_sha256
+from ingestctl.domain.verification import Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ingestctl.domain.stop import Stop
+    from ingestctl.domain.verification import Verification
     from ingestctl.ops.submit import Submitter
+    from ingestctl.ops.verify import Verifier
     from ingestctl.pipeline import Pipeline, RunResult
-    from ingestctl.storage.base import Storage
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """The job's first run, and the same command again."""
+    """The job's first run; if it succeeded, what was found of its artifacts, and the same command again."""
 
     url: str
     first: RunResult
-    again: RunResult | None
+    found: Verification | None = None
+    again: RunResult | None = None
 
 
 def run_demo(
-    submitter: Submitter, pipeline: Pipeline, storage: Storage, folder: Path, name: str
+    submitter: Submitter, pipeline: Pipeline, verifier: Verifier, video: Path, stop: Stop
 ) -> DemoResult:
-    """Submit ``name`` from ``folder`` over HTTP, run it, read back what was stored, run it again.
+    """Submit ``video`` over HTTP, run it, verify what was stored by its bytes, run it again.
 
-    Raises VerificationFailed if a stored object does not have the bytes on record.
+    Raises VerificationFailed if not everything is found intact.
     """
-    with served(folder) as base:
-        url = f"{base}/{name}"
+    with served(video.parent) as base:
+        url = f"{base}/{video.name}"
         job = submitter.submit(url).job
-        first = pipeline.run(job.id, Stop())
-        if first.error:
-            return DemoResult(url, first, None)
-        for artifact in first.artifacts:
-            info = storage.stat(artifact.ref)
-            if info is None or read_sha256(storage, info, Stop()) != artifact.sha256:
-                raise VerificationFailed(f"{artifact.ref} does not hold the bytes on record", job_id=job.id)
+        first = pipeline.run(job.id, stop)
+    if first.error:
+        return DemoResult(url, first)
+    found = verifier.verify(submitter.store.job(job.id) or job, Level.CHECKSUM)
+    if found.verdict is not Verdict.INTACT:
+        told = "; ".join(f"{f.subject} {f.verdict}: {f.evidence}" for f in found.findings)
+        raise VerificationFailed(f"what was stored is not whole: {told}", job_id=job.id)
     # The server is gone: a second download would fail, so `unchanged` proves that there is none.
-    return DemoResult(url, first, pipeline.run(job.id, Stop()))
+    return DemoResult(url, first, found, pipeline.run(job.id, stop))
 
 
 class _Quiet(SimpleHTTPRequestHandler):

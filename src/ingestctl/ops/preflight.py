@@ -14,6 +14,7 @@ from ingestctl.domain.job import Status
 from ingestctl.domain.source import SourceKind, parse_payload
 from ingestctl.domain.verification import Level, Subject
 from ingestctl.ops.inspect import last_diagnosis
+from ingestctl.pipeline.scratch import scratch_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -316,8 +317,12 @@ class Preflight:
 
     def _scratch(self) -> Check:
         root, need = self._terms.scratch_root, self._terms.min_free_bytes
-        there = next(p for p in (root, *root.parents) if p.exists())
-        free = shutil.disk_usage(there).free
+        try:
+            there = next(p for p in (root, *root.parents) if p.exists())
+            free = shutil.disk_usage(there).free
+        except OSError as error:
+            found = scratch_error(root, error)
+            return _fail("scratch", found.message, found.hint)
         told = f"{root}: {free // 2**20} MiB free, {need // 2**20} MiB needed"
         if free >= need:
             return _pass("scratch", told)

@@ -13,7 +13,7 @@ from ingestctl.domain.errors import IngestError
 from ingestctl.pipeline.scratch import check_free, scratch_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from ingestctl.db.base import JobStore
     from ingestctl.domain.source import Buckets
@@ -36,6 +36,11 @@ class Check:
     detail: str
     hint: str = ""
     error: IngestError | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether something must be done about it."""
+        return self.verdict == "fail"
 
 
 def checked(check_id: str, look: Callable[[], Check]) -> Check:
@@ -107,12 +112,6 @@ def check_javascript() -> Check:
         return Check("javascript", "ok", found)
     hint = "Only YouTube sources need one: pip install 'ingestctl[youtube]'."
     return Check("javascript", "skip", "no JavaScript runtime (deno) was found", hint)
-
-
-def worst(checks: Iterable[Check]) -> IngestError | None:
-    """The error that decides the exit code: configuration before unavailability."""
-    errors = [c.error for c in checks if c.verdict == "fail" and c.error]
-    return min(errors, key=lambda e: e.exit, default=None)
 
 
 @dataclass(frozen=True, slots=True)

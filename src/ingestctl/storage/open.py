@@ -18,23 +18,31 @@ def open_storage(url: str, *, s3: S3Options) -> Storage:
 
     Raises ConfigurationError naming the value.
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # a stray "[" is read as an IPv6 address
-        raise _bad(url, "use file:///absolute/folder, or s3:// with the S3_* settings") from None
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
+    folder = parse_url(url)
+    if folder is not None:
         from ingestctl.storage.local import LocalStorage
 
+        return LocalStorage(folder)
+    from ingestctl.storage.s3 import S3Storage
+
+    return S3Storage(s3)
+
+
+def parse_url(url: str) -> Path | None:
+    """The folder that ``url`` names; None for S3. Raises ConfigurationError naming the value."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise _bad(url, "it is not a URL") from None
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         if parts.query or parts.fragment:
             raise _bad(url, "write '?' as %3F and '#' as %23 in a file URL")
-        return LocalStorage(Path(unquote(parts.path)))
+        return Path(unquote(parts.path))
     if parts.scheme == "s3" and not (parts.netloc or parts.path or parts.query or parts.fragment):
-        from ingestctl.storage.s3 import S3Storage
-
-        return S3Storage(s3)
+        return None
     raise _bad(url, "use file:///absolute/folder, or s3:// with the S3_* settings")
 
 
 def _bad(url: str, fix: str) -> ConfigurationError:
     shown = url.rpartition("@")[2].partition("?")[0][:200]  # neither passwords nor signed queries
-    return ConfigurationError(f"the storage URL {shown!r} names no storage: {fix}")
+    return ConfigurationError(f"the storage URL {shown!r} names no storage: {fix}", hint="")

@@ -31,7 +31,8 @@ class S3Options:
     """How to reach S3. Without keys the AWS default chain is asked (environment, profile, role)."""
 
     endpoint_url: str | None = None
-    region: str = "us-east-1"
+    region: str | None = None
+    """None: the AWS profile's, else us-east-1."""
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
@@ -71,7 +72,7 @@ class ClientBox:
 def _make_client(options: S3Options) -> S3Client:
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, PartialCredentialsError, ProfileNotFound
 
     config = Config(
         signature_version="s3v4",
@@ -85,18 +86,31 @@ def _make_client(options: S3Options) -> S3Client:
         s3={"addressing_style": "path" if options.endpoint_url else "auto"},
     )
     try:
-        client: S3Client = boto3.session.Session().client(
+        session = boto3.session.Session()
+        client: S3Client = session.client(
             "s3",
             endpoint_url=options.endpoint_url,
-            region_name=options.region,
+            region_name=options.region or session.region_name or "us-east-1",
             aws_access_key_id=options.access_key,
             aws_secret_access_key=options.secret_key,
             aws_session_token=options.session_token,
             config=config,
         )
+    except ProfileNotFound as error:
+        hint = "Correct AWS_PROFILE, or set S3_ACCESS_KEY and S3_SECRET_KEY."
+        raise ConfigurationError(f"S3 cannot be used: {error}", hint=hint) from error
+    except PartialCredentialsError as error:
+        hint = "Set both S3_ACCESS_KEY and S3_SECRET_KEY, or neither."
+        raise ConfigurationError(f"S3 cannot be used: {error}", hint=hint) from error
     except (ValueError, BotoCoreError) as error:
-        message = f"S3 cannot be used with endpoint {safe_url(options)!r} and region {options.region!r}"
-        raise ConfigurationError(message, evidence=type(error).__name__) from error
+        region = options.region or "by default"
+        # A ValueError quotes the endpoint, which may hold a password.
+        reason = f": {error}" if isinstance(error, BotoCoreError) else ""
+        raise ConfigurationError(
+            f"S3 cannot be used with endpoint {safe_url(options)!r} and region {region!r}{reason}",
+            hint="Correct S3_ENDPOINT and S3_REGION.",
+            evidence=type(error).__name__,
+        ) from error
     retry_requests(client, options.max_attempts)
     return client
 
@@ -104,7 +118,7 @@ def _make_client(options: S3Options) -> S3Client:
 def safe_url(options: S3Options) -> str:
     """The endpoint without user info or query, for people."""
     if not options.endpoint_url:
-        return f"s3://{options.region}"
+        return f"s3://{options.region or ''}"
     parts = urlsplit(options.endpoint_url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 

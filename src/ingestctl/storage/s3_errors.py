@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ingestctl.domain.errors import (
     BucketMissing,
@@ -127,7 +128,8 @@ def _answered(error: Exception, what: object) -> IngestError:
     else:
         kind, text = _BY_STATUS.get(status, (StorageRefused, "storage did not accept the request for {}"))
     evidence = f"{code}: {words} (HTTP {status})"
-    return kind(text.format(what), evidence=evidence, retry_after=_retry_after(error))
+    message = text.format(what).replace("the bucket of bucket ", "bucket ")
+    return kind(message, evidence=evidence, retry_after=_retry_after(error))
 
 
 def _unanswered(error: Exception, what: object) -> IngestError:
@@ -145,13 +147,19 @@ def _unanswered(error: Exception, what: object) -> IngestError:
         return StorageRefused(f"no usable storage credentials for {what}", evidence=name)
     if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
         return StorageUnavailable(
-            f"storage could not be reached, or did not answer, for {what}", evidence=name
+            f"storage{_endpoint(error)} could not be reached, or did not answer, for {what}", evidence=name
         )
     if isinstance(error, boto.ParamValidationError):
         return InvalidPayload(f"storage cannot hold an object named {what}", evidence=str(error)[:300])
     return ConfigurationError(
         f"the storage settings do not work for {what}", evidence=f"{name}: {error}"[:300]
     )
+
+
+def _endpoint(error: Exception) -> str:
+    """Where the request went, without its path, query or credentials."""
+    url = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url") or ""))
+    return f" at {url.scheme}://{url.netloc.rpartition('@')[2]}" if url.netloc else ""
 
 
 def _retry_after(error: Exception) -> float | None:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 EXITS = exit_status()
 
 app = typer.Typer(
-    help="The database's schema: status and upgrade.", rich_markup_mode=None, no_args_is_help=True
+    help="The database's schema: status and upgrade.",
+    epilog=EXITS,
+    rich_markup_mode=None,
+    no_args_is_help=True,
 )
 
 
@@ -30,15 +33,16 @@ def status(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> N
     def work(call: Call) -> Result:
         from ingestctl.db.migrate import status as schema_status
 
+        database = call.wiring.raw_store.url
         found = schema_status(call.settings.effective_database_url)
         pairs = [
-            ("database", call.wiring.raw_store.url),
+            ("database", database),
             ("revision", found.revision or "none"),
             ("head", found.head),
             ("up to date", found.up_to_date),
         ]
         data: DbStatus = {
-            "database": call.wiring.raw_store.url,
+            "database": database,
             "revision": found.revision,
             "head": found.head,
             "up_to_date": found.up_to_date,

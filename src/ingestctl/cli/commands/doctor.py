@@ -11,7 +11,7 @@ from ingestctl.cli.options import Output, Quiet
 from ingestctl.cli.output import Result
 from ingestctl.cli.runner import Call, execute
 from ingestctl.cli.view import Lines, Table
-from ingestctl.domain.errors import Exit, IngestError
+from ingestctl.domain.errors import ConfigurationError, Exit, IngestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +73,8 @@ def _checks(wiring: Wiring) -> Iterator[Check]:
     if reached.verdict == "ok":
         yield checked("schema", schema)
         yield checked("clock", lambda: check_clock(wiring.raw_store))
+    else:
+        yield from (Check(name, "skip", "not looked at: no database") for name in ("schema", "clock"))
     try:
         yield from check_storage(wiring.storage, wiring.buckets)
     except IngestError as error:
@@ -103,16 +105,16 @@ def _tools(wiring: Wiring) -> Iterator[Check]:
 
 
 def _result(checks: list[Check]) -> Result:
-    from ingestctl.ops.setup import worst
-
     found: list[CheckData] = [
-        {"id": c.id, "verdict": c.verdict, "detail": c.detail, "hint": c.hint} for c in checks
+        {"id": c.id, "verdict": c.verdict, "status": c.verdict, "detail": c.detail, "hint": c.hint}
+        for c in checks
     ]
     data: Doctor = {"checks": found}
-    hints = [f"{c.id}: {c.hint}" for c in checks if c.hint and c.verdict in ("warn", "fail")]
-    error = worst(checks)
-    code = Exit.DONE
-    if any(c.verdict == "fail" for c in checks):
-        code = error.exit if error else Exit.CONFIGURATION
+    hints = [f"{c.id}: {c.hint}" for c in checks if c.hint and c.verdict == "warn"]
+    errors = [c.error or ConfigurationError(f"{c.id}: {c.detail}", hint=c.hint) for c in checks if c.failed]
+    # One outage fails several checks: it is told once. Configuration comes before unavailability.
+    told = list({error.message: error for error in errors}.values())
+    code = min((error.exit for error in told), default=Exit.DONE)
     rows: list[tuple[Any, ...]] = [(c.id, c.verdict, c.detail) for c in checks]
-    return Result(data, (Table(("check", "result", "detail"), rows), Lines(hints)), code, items=found)
+    table = Table(("check", "result", "detail"), rows)
+    return Result(data, (table, Lines(hints)), code, told, items=found)

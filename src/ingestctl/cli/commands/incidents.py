@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HELP = "Step 5.3: the incident log: what was done, by whom, why, and on which proof."
 EXITS = exit_status(Exit.NOT_FOUND, Exit.CONFLICT)
 
-app = typer.Typer(help=HELP, rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(help=HELP, epilog=EXITS, rich_markup_mode=None, no_args_is_help=True)
 
 _Name = Annotated[str, typer.Argument(metavar="INCIDENT", help="Incident id, or a unique prefix of one.")]
 

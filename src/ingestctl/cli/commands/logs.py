@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ingestctl.ops.logs import LogLine
 
 HELP = "Step 2: a job's log lines, from the database, files or stdin (kubectl logs … | ingestctl logs JOB -)."
-EXITS = exit_status(Exit.NOT_FOUND)
+EXITS = exit_status(Exit.NOT_FOUND, Exit.CONFLICT)
 _POLL_S = 1.0
 _BATCH = 500
 _MAX_JSON_LINES = 20_000

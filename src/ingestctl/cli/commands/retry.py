@@ -135,7 +135,9 @@ class _Retry:
         self._anyway = anyway
         self._stop: Stop = Stop()
         self._retrier: Retrier = call.wiring.retrier(self._stop, through_api=via is Via.API)
-        self._pipeline: Pipeline | None = call.wiring.pipeline(observer(call, stack)) if run_now else None
+        self._pipeline: Pipeline | None = None
+        if run_now:
+            self._pipeline = call.wiring.pipeline(observer(call.style, call.wiring, stack))
 
     def one(self, name: str, dry_run: bool) -> Result:
         """Retry (and perhaps run) the job with this name."""

@@ -15,9 +15,13 @@ from ingestctl.cli.view import Block, Fields, Format, Id, Lines, Seconds, Size, 
 from ingestctl.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ingestctl.cli.schemas import RunData, RunPending
+    from ingestctl.cli.view import Style
     from ingestctl.ops.run import PendingResult
     from ingestctl.pipeline import Observer, RunResult
+    from ingestctl.wiring import Wiring
 
 HELP = "Run one job (by id, or --url: submitted first), or all that is queued (--pending). Safe to repeat."
 EXITS = exit_status(
@@ -47,8 +51,9 @@ def command(
         typer.Option("--max-minutes", min=0.01, help="With --pending: begin no job after this long."),
     ] = None,
     concurrency: Annotated[
-        int, typer.Option("--concurrency", min=1, max=64, help="With --pending: jobs at once.")
-    ] = 1,
+        int | None,
+        typer.Option("--concurrency", min=1, max=64, help="With --pending: jobs at once (default 1)."),
+    ] = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
@@ -59,11 +64,13 @@ def command(
         from ingestctl.domain.stop import Stop
         from ingestctl.ops.run import run_one, run_pending
 
-        if sum((bool(job or job_id), bool(url), pending)) != 1:
-            raise UsageError("say what to run", hint="Give one of: a job, --url URL, --pending.")
+        _one_thing({"a job": bool(job or job_id), "--url": bool(url), "--pending": pending})
+        bounds = {"--limit": limit, "--max-minutes": max_minutes, "--concurrency": concurrency}
+        if not pending and (useless := [name for name, value in bounds.items() if value is not None]):
+            raise UsageError(f"{' and '.join(useless)} without --pending", hint="Only a round has bounds.")
         stop = Stop()
         with ExitStack() as stack:
-            pipeline = call.wiring.pipeline(observer(call, stack))
+            pipeline = call.wiring.pipeline(observer(call.style, call.wiring, stack))
 
             def one() -> RunResult:
                 store = call.wiring.store
@@ -72,7 +79,7 @@ def command(
 
             def many() -> PendingResult:
                 return run_pending(
-                    pipeline, stop, limit=limit, max_minutes=max_minutes, concurrency=concurrency
+                    pipeline, stop, limit=limit, max_minutes=max_minutes, concurrency=concurrency or 1
                 )
 
             if pending:
@@ -82,16 +89,23 @@ def command(
     execute(ctx, "run", work, output=output, quiet=quiet)
 
 
-def observer(call: Call, stack: ExitStack) -> Observer:
+def _one_thing(named: Mapping[str, bool]) -> None:
+    there = [name for name, is_there in named.items() if is_there]
+    if len(there) != 1:
+        words = f"{' and '.join(there)} were named at once" if there else "say what to run"
+        raise UsageError(words, hint="Give one of: a job, --url URL, --pending.")
+
+
+def observer(style: Style, wiring: Wiring, stack: ExitStack) -> Observer:
     """Bars on a terminal, JSON log lines otherwise; a log file in both cases if one is configured."""
     import sys
 
     from ingestctl.telemetry import LogObserver, Observers, configure
 
-    style, settings = call.style, call.settings
+    settings = wiring.settings
     bars = sys.stderr.isatty() and not style.quiet and style.format is Format.TABLE
     level = "ERROR" if style.quiet else settings.log_level
-    logger = configure(level, call.wiring.redact, log_dir=settings.log_dir, to_stderr=not bars)
+    logger = configure(level, wiring.redact, log_dir=settings.log_dir, to_stderr=not bars)
     if not bars:
         return LogObserver(logger)
     from ingestctl.cli.progress import Bars

@@ -33,7 +33,13 @@ def command(
     """Submit each, show the jobs."""
 
     def work(call: Call) -> Result:
-        results = list(call.wiring.submitter().submit_all(_inputs(sources)))
+        lines: list[int | None] = []
+        results = list(call.wiring.submitter().submit_all(_inputs(sources, lines)))
+        for result, line in zip(results, lines, strict=True):
+            if result.error and line is not None:
+                said, about = result.error.message, result.input[:200]
+                where = f"stdin line {line}" if about in said else f"stdin line {line} ({about!r})"
+                result.error.message = f"{where}: {said}"
         if not results:
             raise UsageError("stdin held no sources", hint="Write one URL or file a line.")
         return _result(results)
@@ -41,18 +47,20 @@ def command(
     execute(ctx, "submit", work, output=output, quiet=quiet)
 
 
-def _inputs(sources: list[str]) -> Iterator[str]:
+def _inputs(sources: list[str], lines: list[int | None]) -> Iterator[str]:
+    """Every source; ``lines`` takes the line of stdin that each came from."""
+    if reconfigure := getattr(sys.stdin, "reconfigure", None):
+        reconfigure(errors="surrogateescape")  # as in arguments: a file's name may be any bytes
     for source in sources:
         if source != "-":
+            lines.append(None)
             yield source
             continue
-        # A file's name may hold any byte, and one odd line must not hide the others.
-        reconfigure = getattr(sys.stdin, "reconfigure", None)
-        if reconfigure:
-            reconfigure(errors="surrogateescape")
-        for line in sys.stdin:
-            text = line.strip()
+        for number, line in enumerate(sys.stdin, 1):
+            # Windows programs begin a file with a mark that is no part of its first line.
+            text = (line.removeprefix("\ufeff") if number == 1 else line).strip()
             if text and not text.startswith("#"):
+                lines.append(number)
                 yield text
 
 
