@@ -9,6 +9,7 @@ asks them over its engine; :class:`JobReader` over a driver's connection alone, 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from ingestctl.db.connect import (
@@ -78,21 +79,21 @@ _JSON = frozenset({"payload", "metadata", "storage_ref", "error_details"})
 _PARAMETER = re.compile(r":(\w+)")
 
 
-class JobQuestions:
+class JobQuestions(ABC):
     """The questions. Who inherits says how they are asked: ``_ask``, ``dialect`` and ``url``."""
 
     @property
+    @abstractmethod
     def dialect(self) -> str:
         """``postgresql`` or ``sqlite``."""
-        raise NotImplementedError
 
     @property
-    def url(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def url(self) -> str: ...
 
+    @abstractmethod
     def _ask(self, sql: str, values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """The rows as the driver gives them; ``sql`` is in the driver's own form."""
-        raise NotImplementedError
 
     def _rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
         """The rows of a question whose parameters are written ``:name``."""

@@ -49,7 +49,9 @@ def status(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> N
             "missing": list(found.missing),
         }
         missing = [f"missing: {item}" for item in found.missing]
-        hint = [] if found.up_to_date else ["next: ingestctl db upgrade"]
+        newer = found.revision is not None and found.revision > found.head
+        told = "this program is older than the database: install a newer one" if newer else None
+        hint = [] if found.up_to_date else [told or "next: ingestctl db upgrade"]
         code = Exit.DONE if found.up_to_date else Exit.CONFIGURATION
         return Result(data, (Fields(pairs), Lines(missing, data=True), Lines(hint)), code)
 
