@@ -166,10 +166,13 @@ def test_undo_adds_rows_only_where_there_are_none(world: World) -> None:
     assert [e.kind for e in world.store.incident_entries("i-1")] == ["undone", "undone"]
 
 
-@pytest.mark.parametrize("then", ["succeeded", "failed"])
-def test_undo_gives_the_job_its_status_back(world: World, then: str) -> None:
+@pytest.mark.parametrize(
+    ("was", "then"), [("succeeded", "succeeded"), ("failed", "failed"), ("running", "failed")]
+)
+def test_undo_gives_the_job_its_status_back(world: World, was: str, then: str) -> None:
+    """A job that had lost its worker is failed: that attempt was ended when the job was put back."""
     ended_as(world, then)
-    hold(world, details={"status": then, "attempt": 1})
+    hold(world, details={"status": was, "attempt": 1})
     assert settle(world) is True
     hold(world)
     world.store.settle_undo("i-1", owner="me", actor="op", restore=[], payload={})

@@ -111,6 +111,8 @@ def restore_status(
     last = connection.execute(runs.limit(1)).mappings().one_or_none()
     if (last["attempt"] if last else 0) != attempt:
         return
+    if before is Status.RUNNING:  # its worker was dead, and that attempt was ended when the job was put back
+        before = Status.FAILED
     when = {name: last[name] for name in ("started_at", "finished_at")} if last else {}
     why = last["error_message"] if last and before is Status.FAILED else None
     set_job(connection, job_id, status=before.value, error_message=why, **when)
