@@ -155,7 +155,7 @@ class Matrix:
         deaths, problems = 0, []
         for fault in faults:
             if deaths:
-                place.age_leases()
+                self._scenario.pass_time(place)
             died = Actor(place.home, place.env, command, faults=[fault]).wait()
             deaths += died.code == KILLED
             if died.code not in (KILLED, 0):
