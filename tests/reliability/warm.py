@@ -27,8 +27,14 @@ from tests.reliability.matrix import load, warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Protocol
 
-    from tests.reliability.places import Place
+    class Surroundings(Protocol):
+        """Where a call is made."""
+
+        home: Path
+        env: Mapping[str, str]
+
 
 ROOT = Path(__file__).resolve().parents[2]
 _POLL_S = 0.01
@@ -49,7 +55,7 @@ class Parent:
 
     def start(
         self,
-        place: Place,
+        place: Surroundings,
         *arguments: str,
         timeout: float = 60.0,
         env: Mapping[str, str] | None = None,
@@ -59,7 +65,7 @@ class Parent:
 
         ``how``: ``file_size`` (the largest file it may write, in bytes), ``full`` (a folder whose disk is
         full after so many bytes), ``unprivileged`` (whether permission bits count, whoever runs the tests),
-        ``record`` (a file for the modules it loaded, which the parent then loads too).
+        ``cwd``, ``record`` (a file for the modules it loaded, which the parent then loads too).
         """
         call = {"home": str(place.home), "env": {**place.env, **(env or {})}, "arguments": arguments, **how}
         with self._lock:
@@ -71,7 +77,7 @@ class Parent:
             self._process.stdin.flush()
         return ended
 
-    def run(self, place: Place, *arguments: str, **how: Any) -> Ended:
+    def run(self, place: Surroundings, *arguments: str, **how: Any) -> Ended:
         """Call the program and wait for its end."""
         return self.start(place, *arguments, **how).result(300)
 
@@ -128,11 +134,7 @@ def _loaded(record: Path | None) -> None:
 
 
 def _confined(call: dict[str, Any]) -> Callable[[], None] | None:
-    works = [
-        functools.partial(work, call[name])
-        for name, work in (("file_size", _limit_files), ("full", _fill), ("unprivileged", _drop_power))
-        if call.get(name)
-    ]
+    works = [functools.partial(work, call[name]) for name, work in _PREPARED if call.get(name)]
     return (lambda: [work() for work in works] and None) if works else None
 
 
@@ -168,6 +170,14 @@ def _drop_power(_: bool) -> None:
         if libc.capget(header, sets) == 0:
             sets[0] &= ~0b110
             libc.capset(header, sets)
+
+
+_PREPARED: tuple[tuple[str, Callable[[Any], None]], ...] = (
+    ("cwd", os.chdir),
+    ("file_size", _limit_files),
+    ("full", _fill),
+    ("unprivileged", _drop_power),
+)
 
 
 if __name__ == "__main__":
