@@ -30,6 +30,8 @@ class Attempt:
     """Seconds since an older worker's attempt was last updated."""
     started_at: Any = None
     """As the database says; only for comparing with the time of a requeue."""
+    said: tuple[str | None, ...] = ()
+    """The end its owner gave it. The very same end again is no error: the first answer may have been lost."""
 
     @property
     def live(self) -> bool:
@@ -217,23 +219,32 @@ class Model:
             del self.rows[key]
 
     def succeed(self, job_id: str, attempt: Attempt, key: str, size: int) -> None:
+        if attempt.said == ("succeeded",):
+            return
         job = self.fence(job_id, attempt)
         row = self.rows.get(key)
         if row and (row.video, row.kind) != (job.video, "video"):
             raise Conflict(key)
         self.rows[key] = Row(job.video, "video", "stored", size)
         attempt.end("succeeded", None)
+        attempt.said = ("succeeded",)
         job.become("succeeded")
         self.handed_off.add(job.video)
 
     def fail(self, job_id: str, attempt: Attempt, code: str, message: str) -> None:
+        if attempt.said == ("failed", code, message):
+            return
         job = self.fence(job_id, attempt)
         attempt.end("failed", code)
+        attempt.said = ("failed", code, message)
         job.become("failed", message)
 
     def release(self, job_id: str, attempt: Attempt) -> None:
+        if attempt.said == ("canceled",):
+            return
         job = self.fence(job_id, attempt)
         attempt.end("canceled", "interrupted")
+        attempt.said = ("canceled",)
         job.become("queued", job.error)
 
     # --- operators

@@ -113,8 +113,15 @@ class Place:
                 rows = [dict(row) for row in connection.execute(sql, values)]
                 connection.commit()
             return [{k: _loaded(k, v) for k, v in row.items()} for row in rows]
+        from psycopg import OperationalError
+
         # Without values a % is a %.
-        cursor = _session(self.server.database_url).execute(sql.replace("?", "%s").encode(), values or None)
+        statement = sql.replace("?", "%s").encode()
+        try:
+            cursor = _session(self.server.database_url).execute(statement, values or None)
+        except OperationalError:  # the server was restarted meanwhile
+            _SESSIONS.pop(self.server.database_url).close()
+            cursor = _session(self.server.database_url).execute(statement, values or None)
         return cursor.fetchall() if cursor.description else []
 
     def source_uris(self) -> tuple[str, str]:
