@@ -67,6 +67,9 @@ class Stage:
         world.wait_for_phase(worker, job_id, hold.partition("-")[0])
         if held:
             assert held.wait(20)
+            if hold == "storing-after":  # the request is on its way; the store still has to do it
+                video = world.row("jobs", job_id)["video_id"]
+                wait_until(lambda: any(video in key for _, key in world.objects()), 20, "never published")
         elif hold == "downloading":
             scratch = world.home / "scratch"
             wait_until(lambda: any(scratch.glob("run-*/[!.]*")), 20, "no download began")
