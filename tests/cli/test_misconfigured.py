@@ -160,9 +160,10 @@ def test_the_other_streams_may_be_closed(world: World) -> None:
 def test_ctrl_c_is_an_answer_too(world: World) -> None:
     url = "https://media.example/before-ctrl-c.mp4"
     # A shell's background job, which the tests may be, hands on an ignored SIGINT.
-    heard = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); "
+    code = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); "
+    code += "from ingestctl.__main__ import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{heard}from ingestctl.__main__ import main; main()", "submit", "-", "-o", "json"],
+        [sys.executable, "-c", code, "submit", "-", "-o", "json"],
         env=world.env, cwd=world.home, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
