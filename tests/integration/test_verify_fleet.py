@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestctl.db.base import JobFilter
-from ingestctl.domain.artifact import Verdict
+from ingestctl.domain.artifact import ObjectRef, Verdict
 from ingestctl.domain.errors import (
     DeadlineExceeded,
     Exit,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ingestctl.domain.artifact import ObjectRef
     from ingestctl.domain.job import Job
     from ingestctl.storage.base import ObjectInfo, Storage
     from tests.integration.verify_world import Place
@@ -179,6 +178,18 @@ def test_a_listing_in_another_order_loses_nothing(place: Place) -> None:
         return iter(sorted(place.storage.list_objects(bucket, prefix, **more), key=lambda i: i.ref.key[::-1]))
 
     assert verdicts(audit(place, Lying(place.storage, list_objects=shuffled))) == {"intact": 24}
+
+
+def test_many_orphans_before_the_first_row_are_no_outage(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = fleet(place, 2)
+    bucket = place.refs(jobs[0])[0].bucket
+    for number in range(5):
+        place.put(ObjectRef(bucket, f"a/{number}"), b"orphan", "video/mp4")
+    monkeypatch.setattr("ingestctl.ops.audit.MAX_SUSPECTS", 3)
+    report = audit(place)
+    assert (verdicts(report), report.orphans, report.objects) == ({"intact": 4}, 5, 9)
 
 
 def test_many_heads_that_find_nothing_are_not_believed(place: Place) -> None:

@@ -8,6 +8,7 @@ when storage shows far less than the database expects.
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from collections.abc import Callable
@@ -147,7 +148,8 @@ class FleetAudit:
 
     def _run(self) -> AuditReport:
         report = AuditReport(Level.EXISTS)
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
+            spool = _Spool(file)
             names = {*self._store.artifact_buckets(), self._buckets.video, self._buckets.audio}
             suspects = [self._join(bucket, report, spool) for bucket in sorted(names)]
             for suspicion in suspects:
@@ -159,14 +161,16 @@ class FleetAudit:
 
     # --- the join
 
-    def _join(self, bucket: str, report: AuditReport, spool: IO[str]) -> _Suspicion:
+    def _join(self, bucket: str, report: AuditReport, spool: _Spool) -> _Suspicion:
         """One pass over one bucket. Intact rows go to the spool, everything else to the suspicion."""
         found = _Suspicion(bucket)
-        rows = _counted(self._store.scan_artifacts(bucket, batch=PAGE), found, "rows")
-        objects = _counted(self._storage.list_objects(bucket), found, "objects")
+        rows = _ahead(self._store.scan_artifacts(bucket, batch=PAGE))
+        objects = _ahead(self._storage.list_objects(bucket))
         row, thing = next(rows, None), next(objects, None)
         while row is not None or thing is not None:
             place = _order(row, thing)
+            if place <= 0 and row is not None:
+                found.count(row)
             if place == 0 and row is not None and thing is not None:
                 self._pair(row, thing, found, spool, report)
             elif place < 0 and row is not None:
@@ -181,6 +185,7 @@ class FleetAudit:
                     self._pair(alone, thing, found, spool, report)
                 else:
                     found.objects_alone[thing.ref.key] = thing
+            found.objects += place >= 0
             row = next(rows, None) if place <= 0 else row
             thing = next(objects, None) if place >= 0 else thing
             if (found.rows + found.objects) % PAGE == 0:
@@ -196,19 +201,19 @@ class FleetAudit:
         return found
 
     def _pair(
-        self, row: Artifact, thing: ObjectInfo, found: _Suspicion, spool: IO[str], report: AuditReport
+        self, row: Artifact, thing: ObjectInfo, found: _Suspicion, spool: _Spool, report: AuditReport
     ) -> None:
         stored = row.state is ArtifactState.STORED
         found.present += stored
         if stored and row.etag == thing.etag and row.size_bytes == thing.size_bytes and thing.size_bytes:
             report.counts[Verdict.INTACT] += 1
-            spool.write(json.dumps([row.ref.bucket, row.ref.key, Verdict.INTACT.value]) + "\n")
+            spool.add(row.ref, Verdict.INTACT)
         else:
             found.mismatched.append(row)
 
     # --- a closer look
 
-    def _look_closer(self, found: _Suspicion, report: AuditReport, spool: IO[str]) -> None:
+    def _look_closer(self, found: _Suspicion, report: AuditReport, spool: _Spool) -> None:
         """Ask about each suspect by itself: its HEAD (and bytes, where only they can tell), its fresh row."""
         found.refuse_if_too_few()
         rows = [*found.mismatched, *found.rows_alone.values()]
@@ -218,7 +223,7 @@ class FleetAudit:
                     continue
                 report.add_row(Bad(finding, row.job_id, row.video_id))
                 if finding.verdict is not Verdict.UNKNOWN:
-                    spool.write(json.dumps([row.ref.bucket, row.ref.key, finding.verdict.value]) + "\n")
+                    spool.add(row.ref, finding.verdict)
         self._orphans(found.objects_alone.values(), report)
         found.clear()
 
@@ -259,17 +264,34 @@ class FleetAudit:
             report.keep(Bad(finding, row.job.id, row.job.video_id))
         report.database_pages += report.unrecorded_jobs // PAGE + 1
 
-    def _record(self, spool: IO[str]) -> None:
-        spool.seek(0)
-        batch: list[Checked] = []
-        for line in spool:
-            bucket, key, verdict = json.loads(line)
-            batch.append(Checked(ObjectRef(bucket, key), Verdict(verdict), Level.EXISTS))
-            if len(batch) == PAGE:
-                self._stop.check()
-                self._store.record_checks(batch)
-                batch = []
-        self._store.record_checks(batch)
+    def _record(self, spool: _Spool) -> None:
+        for checks in spool.batches():
+            self._stop.check()
+            self._store.record_checks(checks)
+
+
+class _Spool:
+    """What was found, kept in a file until all of it may be recorded."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._page: list[tuple[str, str, Verdict]] = []
+
+    def add(self, ref: ObjectRef, verdict: Verdict) -> None:
+        self._page.append((ref.bucket, ref.key, verdict))
+        if len(self._page) == PAGE:
+            self._put()
+
+    def batches(self) -> Iterator[list[Checked]]:
+        self._put()
+        self._file.seek(0)
+        for line in self._file:
+            yield [Checked(ObjectRef(b, k), Verdict(v), Level.EXISTS) for b, k, v in json.loads(line)]
+
+    def _put(self) -> None:
+        if self._page:
+            self._file.write(json.dumps(self._page) + "\n")
+            self._page = []
 
 
 @dataclass(slots=True)
@@ -285,6 +307,10 @@ class _Suspicion:
     rows_alone: dict[str, Artifact] = field(default_factory=dict)
     objects_alone: dict[str, ObjectInfo] = field(default_factory=dict)
     mismatched: list[Artifact] = field(default_factory=list)
+
+    def count(self, row: Artifact) -> None:
+        self.rows += 1
+        self.stored += row.state is ArtifactState.STORED
 
     @property
     def suspects(self) -> int:
@@ -310,12 +336,18 @@ def refuse_if_too_few(expected: int, present: int, where: str) -> None:
     )
 
 
-def _counted(things: Iterable[_T], found: _Suspicion, what: str) -> Iterator[_T]:
-    for thing in things:
-        setattr(found, what, getattr(found, what) + 1)
-        if isinstance(thing, Artifact) and thing.state is ArtifactState.STORED:
-            found.stored += 1
-        yield thing
+def _ahead(things: Iterable[_T]) -> Iterator[_T]:
+    """The same, read a page ahead by a thread: the database and storage work while this program does."""
+    source = iter(things)
+    with ThreadPoolExecutor(1, thread_name_prefix="audit-reader") as reader:
+        page = reader.submit(_page, source)
+        while some := page.result():
+            page = reader.submit(_page, source)
+            yield from some
+
+
+def _page(source: Iterator[_T]) -> list[_T]:
+    return list(itertools.islice(source, PAGE))
 
 
 def _order(row: Artifact | None, thing: ObjectInfo | None) -> int:

@@ -23,6 +23,7 @@ from ingestctl.storage.s3_errors import (
     is_unsupported,
     s3_errors,
 )
+from ingestctl.storage.s3_listing import entries_of
 from ingestctl.storage.s3_reader import S3Body
 from ingestctl.storage.s3_session import S3UploadSession
 
@@ -139,11 +140,9 @@ class S3Storage:
         while True:
             with s3_errors(bucket):
                 page: Any = self._box.s3.list_objects_v2(**arguments)
-            for entry in page.get("Contents", []):
-                ref = ObjectRef(bucket, entry["Key"])
-                yield ObjectInfo(
-                    ref, entry["Size"], entry["ETag"].strip('"'), entry["LastModified"].astimezone(UTC)
-                )
+                entries = list(entries_of(page))
+            for key, size, etag, modified_at in entries:
+                yield ObjectInfo(ObjectRef(bucket, key), size, etag, modified_at)
             if not page.get("IsTruncated"):
                 return
             arguments["ContinuationToken"] = page["NextContinuationToken"]

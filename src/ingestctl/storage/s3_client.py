@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from ingestctl.domain.errors import ConfigurationError
 from ingestctl.storage.base import PART_SIZE, ObjectInfo
+from ingestctl.storage.s3_listing import parse_listings
 from ingestctl.storage.s3_retry import retry_requests
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def _make_client(options: S3Options) -> S3Client:
             evidence=type(error).__name__,
         ) from error
     retry_requests(client, options.max_attempts)
+    parse_listings(client)
     return client
 
 

@@ -104,10 +104,11 @@ def is_missing(error: Exception) -> bool:
 def s3_errors(what: object) -> Iterator[None]:
     """Turn whatever botocore raises in the block, about ``what``, into ours."""
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
-    except (ClientError, BotoCoreError, HTTPClientError) as error:
+    except (ClientError, BotoCoreError, HTTPClientError, ResponseParserError) as error:
         raise ours(error, what) from error
 
 
@@ -134,6 +135,7 @@ def _answered(error: Exception, what: object) -> IngestError:
 
 def _unanswered(error: Exception, what: object) -> IngestError:
     from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
 
     name = type(error).__name__
     if isinstance(
@@ -148,6 +150,12 @@ def _unanswered(error: Exception, what: object) -> IngestError:
     if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
         return StorageUnavailable(
             f"storage{_endpoint(error)} could not be reached, or did not answer, for {what}", evidence=name
+        )
+    if isinstance(error, ResponseParserError):
+        return StorageUnavailable(
+            f"what answered for {what} does not speak S3",
+            hint="Look at S3_ENDPOINT, and at any proxy before it, with `ingestctl doctor`.",
+            evidence=str(error)[:300],
         )
     if isinstance(error, boto.ParamValidationError):
         return InvalidPayload(f"storage cannot hold an object named {what}", evidence=str(error)[:300])
