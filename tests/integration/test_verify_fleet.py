@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -15,61 +14,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestctl.db.base import JobFilter
-from ingestctl.domain.artifact import ObjectRef, Verdict
+from ingestctl.domain.artifact import Verdict
 from ingestctl.domain.errors import (
     DeadlineExceeded,
-    Exit,
-    StorageRefused,
-    StorageUnavailable,
     ToolMissing,
 )
 from ingestctl.domain.stop import Stop
-from ingestctl.domain.verification import Level, exit_of
+from ingestctl.domain.verification import Level
 from ingestctl.media.ffmpeg_tool import FFmpegTool
-from ingestctl.ops.audit import UPLOAD_AGE, AuditReport, FleetAudit
-from ingestctl.ops.reading import Patience, within
+from ingestctl.ops.audit import UPLOAD_AGE
+from ingestctl.ops.reading import within
 from ingestctl.ops.verify_many import in_sample, verify_many
 from ingestctl.storage.base import UploadRequest
 from tests.integration.test_verify import folder_place, place, s3_place
+from tests.integration.verify_world import audit, fleet, recorded, verdicts
 from tests.services import listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from ingestctl.domain.job import Job
-    from ingestctl.storage.base import ObjectInfo, Storage
     from tests.integration.verify_world import Place
 
 __all__ = ["place"]
-
-
-class Lying:
-    """A store between us and the real one, which says something else where it is told to."""
-
-    def __init__(self, real: Storage, **lies: Any) -> None:
-        self._real = real
-        self._lies = lies
-
-    def __getattr__(self, name: str) -> Any:
-        return self._lies.get(name) or getattr(self._real, name)
-
-
-def fleet(p: Place, number: int) -> list[Job]:
-    return [p.ingested(b"video %d" % n, b"audio %d" % n) for n in range(number)]
-
-
-def audit(p: Place, storage: Any = None) -> AuditReport:
-    there = storage or p.storage
-    return FleetAudit(p.world.store, there, p.verifier(there), p.buckets, Stop()).run()
-
-
-def verdicts(report: AuditReport) -> dict[str, int]:
-    return {verdict.value: count for verdict, count in report.counts.items() if count}
-
-
-def recorded(p: Place) -> set[str | None]:
-    return {row["verdict"] for row in p.world.sql("SELECT DISTINCT verdict FROM ingest_artifacts")}
 
 
 def test_a_whole_fleet_is_whole(place: Place) -> None:
@@ -127,145 +94,6 @@ def test_drift_is_found_both_ways(place: Place, monkeypatch: pytest.MonkeyPatch)
     by_ref = {a.ref: a.verdict for job in jobs for a in place.world.store.artifacts(job.video_id)}
     assert by_ref[places[0][0]] == "missing"
     assert by_ref[places[3][0]] == "intact", "written again with the same bytes"
-
-
-LIES: dict[str, dict[str, Any]] = {
-    "an empty listing": {"list_objects": lambda *_a, **_k: iter(())},
-    "no object anywhere": {"list_objects": lambda *_a, **_k: iter(()), "stat": lambda _ref: None},
-}
-
-
-@pytest.mark.parametrize("lie", LIES)
-@pytest.mark.parametrize("jobs", [1, 12])
-def test_an_empty_store_is_not_believed(place: Place, lie: str, jobs: int) -> None:
-    fleet(place, jobs)
-    before = place.world.everything()
-    with pytest.raises(StorageUnavailable, match=f"0 of {jobs} stored objects") as caught:
-        audit(place, Lying(place.storage, **LIES[lie]))
-    assert caught.value.exit is Exit.UNAVAILABLE
-    assert place.world.everything() == before, "nothing was recorded"
-
-
-def test_a_store_that_shows_less_than_half_is_not_believed(place: Place) -> None:
-    fleet(place, 12)
-    before = place.world.everything()
-
-    def some(bucket: str, prefix: str = "", **more: Any) -> Iterator[ObjectInfo]:
-        return (info for n, info in enumerate(place.storage.list_objects(bucket, prefix, **more)) if n < 5)
-
-    with pytest.raises(StorageUnavailable, match="5 of 12"):
-        audit(place, Lying(place.storage, list_objects=some))
-    assert place.world.everything() == before
-
-
-def test_a_stale_listing_never_makes_a_missing(place: Place) -> None:
-    fleet(place, 12)
-
-    def stale(bucket: str, prefix: str = "", **more: Any) -> Iterator[ObjectInfo]:
-        for number, info in enumerate(place.storage.list_objects(bucket, prefix, **more)):
-            if number == 3:
-                yield replace(info, etag="yesterday", size_bytes=1)
-            elif number not in (5, 6):
-                yield info
-
-    assert verdicts(audit(place, Lying(place.storage, list_objects=stale))) == {"intact": 24}
-
-
-def test_a_listing_in_another_order_loses_nothing(place: Place) -> None:
-    fleet(place, 12)
-
-    def shuffled(bucket: str, prefix: str = "", **more: Any) -> Iterator[ObjectInfo]:
-        return iter(sorted(place.storage.list_objects(bucket, prefix, **more), key=lambda i: i.ref.key[::-1]))
-
-    assert verdicts(audit(place, Lying(place.storage, list_objects=shuffled))) == {"intact": 24}
-
-
-def test_many_orphans_before_the_first_row_are_no_outage(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jobs = fleet(place, 2)
-    bucket = place.refs(jobs[0])[0].bucket
-    for number in range(5):
-        place.put(ObjectRef(bucket, f"a/{number}"), b"orphan", "video/mp4")
-    monkeypatch.setattr("ingestctl.ops.audit.MAX_SUSPECTS", 3)
-    report = audit(place)
-    assert (verdicts(report), report.orphans, report.objects) == ({"intact": 4}, 5, 9)
-
-
-def test_many_heads_that_find_nothing_are_not_believed(place: Place) -> None:
-    fleet(place, 6)
-    before = place.world.everything()
-    blind = Lying(place.storage, stat=lambda _ref: None, list_objects=lambda *_a, **_k: iter(()))
-    rows = place.world.store.scan(JobFilter())
-    with pytest.raises(StorageUnavailable, match="0 of 12"):
-        verify_many(place.world.store, place.verifier(blind), rows, Level.EXISTS, Stop())
-    assert place.world.everything() == before
-
-
-def test_one_answer_against_another_is_unknown(place: Place) -> None:
-    job = fleet(place, 1)[0]
-    found = place.verifier(Lying(place.storage, stat=lambda _ref: None)).verify(job, Level.EXISTS)
-    assert [f.verdict for f in found.findings] == ["unknown", "unknown", "intact"]
-    assert exit_of([found.verdict]) is Exit.UNAVAILABLE
-
-
-@pytest.mark.parametrize(("reads", "verdict"), [(1, "unknown"), (2, "corrupt")])
-def test_bits_that_flip_on_the_way_are_no_corruption(place: Place, reads: int, verdict: str) -> None:
-    """The same wrong bytes twice are the object's; wrong once is the way's fault."""
-    job = fleet(place, 1)[0]
-    seen: list[ObjectRef] = []
-
-    @contextlib.contextmanager
-    def flipping(ref: ObjectRef, **more: Any) -> Iterator[Iterator[bytes]]:
-        seen.append(ref)
-        bad = ref.bucket == place.buckets.video and seen.count(ref) <= reads
-        with place.storage.read(ref, **more) as chunks:
-            yield (bytes([c[0] ^ 1]) + c[1:] if bad else c for c in chunks)
-
-    found = place.verifier(Lying(place.storage, read=flipping)).verify(job, Level.CHECKSUM)
-    assert [f.verdict for f in found.findings] == [verdict, "intact", "intact"]
-
-
-def test_short_bytes_are_never_the_whole(place: Place) -> None:
-    job = fleet(place, 1)[0]
-
-    @contextlib.contextmanager
-    def short(ref: ObjectRef, **more: Any) -> Iterator[Iterator[bytes]]:
-        with place.storage.read(ref, **more) as chunks:
-            yield (c[:-1] for c in chunks)
-
-    found = place.verifier(Lying(place.storage, read=short)).verify(job, Level.CHECKSUM)
-    assert [f.verdict for f in found.findings] == ["unknown", "unknown", "intact"]
-
-
-def test_a_store_that_dribbles_is_unknown(place: Place) -> None:
-    job = fleet(place, 1)[0]
-
-    @contextlib.contextmanager
-    def slow(ref: ObjectRef, **_: Any) -> Iterator[Iterator[bytes]]:
-        yield (time.sleep(5) or b"x" for _ in range(3))
-
-    verifier = place.verifier(Lying(place.storage, read=slow), patience=Patience(0.2))
-    began = time.monotonic()
-    found = verifier.verify(job, Level.CHECKSUM)
-    assert time.monotonic() - began < 4
-    assert [f.verdict for f in found.findings] == ["unknown", "unknown", "intact"]
-    assert "took longer" in found.findings[0].evidence
-
-
-@pytest.mark.parametrize("error", [StorageUnavailable("it is down"), StorageRefused("no such key")])
-def test_a_store_that_does_not_answer_is_unknown(place: Place, error: Exception) -> None:
-    job = fleet(place, 1)[0]
-
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise error
-
-    found = place.verifier(Lying(place.storage, stat=refuse)).verify(job, Level.DECODE)
-    assert [f.verdict for f in found.findings] == ["unknown", "unknown", "intact"]
-    assert str(error) in found.findings[0].evidence
-    with pytest.raises(StorageUnavailable, match=str(error)) as told:
-        audit(place, Lying(place.storage, list_objects=refuse))
-    assert (told.value.exit, told.value.hint) == (Exit.UNAVAILABLE, error.hint)  # type: ignore[attr-defined]
 
 
 def test_without_tools_or_scratch_nothing_is_judged(request: pytest.FixtureRequest, tmp_path: Path) -> None:

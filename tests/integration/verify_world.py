@@ -13,6 +13,7 @@ from ingestctl.domain.source import Buckets, new_payload
 from ingestctl.domain.stop import Stop
 from ingestctl.media.ffmpeg_tool import FFmpegTool
 from ingestctl.media.tools import find_tools
+from ingestctl.ops.audit import AuditReport, FleetAudit
 from ingestctl.ops.verify import Verifier
 from ingestctl.storage.base import UploadRequest
 from tests.contracts.jobstore_world import World, new_job, source
@@ -123,3 +124,31 @@ class Place:
         with self.storage.read(ref) as chunks:
             data = b"".join(chunks)
         self.row(ref, size_bytes=len(data), etag=info.etag, sha256=hashlib.sha256(data).hexdigest())
+
+
+class Lying:
+    """A store between us and the real one, which says something else where it is told to."""
+
+    def __init__(self, real: Storage, **lies: Any) -> None:
+        self._real = real
+        self._lies = lies
+
+    def __getattr__(self, name: str) -> Any:
+        return self._lies.get(name) or getattr(self._real, name)
+
+
+def fleet(p: Place, number: int) -> list[Job]:
+    return [p.ingested(b"video %d" % n, b"audio %d" % n) for n in range(number)]
+
+
+def audit(p: Place, storage: Any = None) -> AuditReport:
+    there = storage or p.storage
+    return FleetAudit(p.world.store, there, p.verifier(there), p.buckets, Stop()).run()
+
+
+def verdicts(report: AuditReport) -> dict[str, int]:
+    return {verdict.value: count for verdict, count in report.counts.items() if count}
+
+
+def recorded(p: Place) -> set[str | None]:
+    return {row["verdict"] for row in p.world.sql("SELECT DISTINCT verdict FROM ingest_artifacts")}
