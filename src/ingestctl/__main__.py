@@ -20,8 +20,9 @@ def main() -> None:
             pass  # told below, as for every other command
         else:
             return
-    # Imports make many objects and no garbage: looking for some every 700 takes a tenth of a run.
-    gc.set_threshold(100_000, 20, 50)
+    # Imports make many objects and no garbage: looking through all of them takes a tenth of a short run. The
+    # youngest are looked through often: each statement leaves a small ring that holds all its parameters.
+    gc.set_threshold(1_000, 20, 50)
     from ingestctl.cli.main import run
 
     run()
