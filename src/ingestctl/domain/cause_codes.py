@@ -136,13 +136,14 @@ SQLSTATE = re.compile(
     r"|(?-i:\b(?:ERROR|FATAL|PANIC|WARNING): {2}([0-9A-Z]{5}): )"
     r"|(?:PostgresException \(0x\w{8}\)|PostgresError): ([0-9A-Z]{5}):"
     r"|PostgresError.{0,40}\bcode[\"']?: ?[\"']([0-9A-Z]{5})\b"
+    r"|(?-i:'C': '([0-9A-Z]{5})')"
     r"|(?-i:\bcode: '([0-9]{2}[0-9A-Z][0-9]{2})')",
     re.IGNORECASE,
 )
 # Of PostgreSQL's appendix A what passes by itself: connection, rollback, resources, locks.
 SQLSTATE_RETRY = (
     *("08", "25P03", "25P04", "40", "53000", "53200", "53300", "55006", "55P03"),
-    *("57000", "57014", "57P01", "57P02", "57P03", "57P05", "72000", "XX000"),
+    *("57000", "57014", "57P01", "57P02", "57P03", "57P05", "72000"),
 )
 SQLSTATE_FULL = "53100"
 # The same conditions as psycopg and asyncpg name their classes.
@@ -154,6 +155,6 @@ CONDITION_RETRY = re.compile(
     r"ProtocolViolation|TransactionRollback|SerializationFailure|Serialization|StatementCompletionUnknown|"
     r"DeadlockDetected|InsufficientResources|OutOfMemory|TooManyConnections|ObjectInUse|LockNotAvailable|"
     r"OperatorIntervention|QueryCancell?ed|AdminShutdown|CrashShutdown|CannotConnectNow|IdleSessionTimeout|"
-    r"IdleInTransactionSessionTimeout|TransactionTimeout|SnapshotTooOld|InternalError_|"
+    r"IdleInTransactionSessionTimeout|TransactionTimeout|SnapshotTooOld|"
     r"TransactionIntegrityConstraintViolation)(?:Error)?\b"
 )

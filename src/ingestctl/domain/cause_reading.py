@@ -25,7 +25,7 @@ from ingestctl.domain.cause_codes import (
 from ingestctl.domain.cause_signs import OWN, SIDES, Side
 from ingestctl.domain.common_words import COMMON_SIGNS
 from ingestctl.domain.service_words import SERVICE_SIGNS
-from ingestctl.domain.source_words import SOURCE_SIGNS
+from ingestctl.domain.source_words import SOURCE_SIGNS, UPDATE
 from ingestctl.domain.worker_words import WORKER_SIGNS
 
 if TYPE_CHECKING:
@@ -48,6 +48,21 @@ _MEDIA = re.compile(
     r"|\b(?:this|the|that|no|your) (?:\w+ )?(?:account|profile|url|link|user)s?\b",
     re.IGNORECASE,
 )
+_REPORTED = re.compile(r"ERROR: (?=[A-Z\"'])")
+"""How yt-dlp and youtube-dl begin an error of a source, with or without its extractor's name."""
+_BUG = re.compile(
+    r"^(?!.{0,200}\b(?:(?:unsupported|invalid) url:|said:)).{0,1500}please report this (?:issue|bug)",
+    re.IGNORECASE,
+)
+"""What they add when they did not expect the error: the extractor is at fault, not the address."""
+_PASSES = re.compile(r"(?:try|retry) (?:again|later)|maintenance|temporarily", re.IGNORECASE)
+"""What a server says beside a code that is not known, when the same request will do later."""
+_PUZZLED = re.compile(
+    r"unable to|failed to|could not be|cannot|can't|missing|unexpected|unsupported|streamable|"
+    r"encountered an error",
+    re.IGNORECASE,
+)
+"""What an extractor says when the page is not what it knows."""
 _PYTHON = re.compile(r"\b(?:Attribute|Key|Type|Index|Name|Assertion|UnboundLocal)Error\b")
 
 
@@ -72,11 +87,15 @@ def read(line: str, common: Side) -> Finding | None:
         return Finding(SIGNS[0].cause, SIGNS[0].retryable, SIGNS[0].weight)
     found = _read_codes(plain, side) or _read_words(plain, side)
     status = HTTP_STATUS.search(plain)
+    if found is not None and found.cause in _DOUBTED and status is None and _BUG.search(plain):
+        return Finding("download_blocked", "after-fix", found.weight, UPDATE, sure=False)
     if status is None or (found is not None and found.weight >= 2 and found.cause not in _GENERIC):
         return found
     return _read_status(int(next(group for group in status.groups() if group)), side, plain) or found
 
 
+_DOUBTED = frozenset({"invalid_source", "not_media"})
+"""Causes that an extractor cannot tell while it does not understand the page."""
 _GENERIC = frozenset(
     {"download_timeout", "download_blocked", "invalid_source", "audio_extraction_failed", "rate_limited"}
 )
@@ -110,7 +129,8 @@ def _read_s3(line: str) -> Finding | None:
         if code in S3_RETRY:
             return Finding("storage_error", "yes", coded=True)
         if number == 0 and found:  # a code of another kind, told as one
-            return Finding("storage_error", "after-fix", coded=True)
+            passes = _PASSES.search(line)
+            return Finding("storage_error", "yes" if passes else "after-fix", coded=True)
     return None
 
 
@@ -147,11 +167,13 @@ def _read_words(line: str, side: Side) -> Finding | None:
 
 def _read_as_source(line: str) -> Finding | None:
     """Who says "this livestream has ended" speaks of a source, though no tool's name is on the line."""
-    if not _MEDIA.search(line) or _PYTHON.search(line):
+    if not (_MEDIA.search(line) or _REPORTED.match(line)) or _PYTHON.search(line):
         return None
     for sign in SOURCE_SIGNS:
         if sign.weight > 1 and sign.where == "source" and sign.words.found_in(line):
             return Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure=False)
+    if _REPORTED.match(line) and _PUZZLED.search(line):
+        return Finding("download_blocked", "after-fix", 1, UPDATE, sure=False)
     return None
 
 

@@ -75,8 +75,10 @@ TRANSPORT: tuple[str, ...] = (
     r"interrupted)",
     r"\bECONN(?:RESET|REFUSED|ABORTED)\b|connection(?:reset|refused|aborted)?error|forcibly closed",
     r"remote (?:end|host|server) closed|closed (?:the )?connection|broken pipe|\bEPIPE\b|end of file reached",
-    r"network (?:is )?(?:unreachable|is down)|no route to host|host is unreachable|\bEHOSTUNREACH\b",
-    r"name resolution|name or service not known|nodename nor servname|getaddrinfo|failed to resolve",
+    r"network (?:is )?(?:unreachable|is down)|a network error|no route to host|host is unreachable|"
+    r"\bEHOSTUNREACH\b",
+    r"name resolution|name or service not known|nodename nor servname|getaddrinfo|"
+    r"failed to resolve (?!url|album|playlist)",
     r"resolve host|no address associated|no such host|\bENOTFOUND\b|\bEAI_AGAIN\b",
     r"server misbehaving|incompleteread|incomplete read|bytes read(?:,|\.| )|bytes missing",
     r"content ?too ?short|unexpected eof|eof occurred in violation|unexpected_eof|eof while reading",
@@ -114,7 +116,8 @@ TRANSPORT: tuple[str, ...] = (
 TROUBLE = (
     r"error|exception|\bfail|fatal|panic|can ?not\b|can.t\b|could ?n[o']t|could not|unable|invalid|denied|"
     r"refus|"
-    r"abort|not (?:found|allowed|supported|implemented|permitted|valid)|no such|unexpected|missing|broken|"
+    r"abort|not (?:found|allowed|supported|implemented|permitted|valid|matched|configured|enabled)|no such|"
+    r"unexpected|missing|broken|"
     r"corrupt|"
     r"exceed|took too long|cancell?ed|wrong|\bbad\b|unknown|rejected|does not|did not|malformed|mismatch|"
     r"unsupported|must (?:be|not)"
@@ -166,7 +169,8 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"goofys",
             r"\bgs://|gsutil|GoogleAPICall|blob\.core\.windows|digitaloceanspaces|r2\.cloudflarestorage",
             r"part upload|upload url|heal\.object|google\.auth|azure\.(?:core|storage)|\brados|\bweed\b|"
-            r"writable volumes|volume \S{1,40} is read|filer_|storage blob|blob data|x-ms-|x-oss-|"
+            r"\bs3api_\w|\bneedle_\w+\.go|non-xml response from server|writable volumes|"
+            r"volume \S{1,40} is read|filer_|storage blob|blob data|x-ms-|x-oss-|"
             r"errorcode:[a-z]|\brgw\b|upload id\b|uploadid|entity tag|storage\.objects?\.|"
             r"storage\.buckets?\.|\.minio\.sys|"
             r"amz-request|HostId|error making request with error code|\bSigV4\b|presigned|aliyuncs|qcloud|"
@@ -204,7 +208,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
         "database",
         words(
             r"psycopg|(?:Operational|Programming|Integrity|Interface|TransactionManagement)Error|django\.db|"
-            r"postgres|libpq|sqlalche|sqlite|sqlstate|asyncpg|pgbouncer|pg_hba|\bpq: |\bPG::",
+            r"postgres|pg8000|libpq|sqlalche|sqlite|sqlstate|asyncpg|pgbouncer|pg_hba|\bpq: |\bPG::",
             r"\bport[ =]5432\b|:5432\b|(?-i:\bFATAL: {1,2}\w)|\bdatabase (?:system|is|file|disk|table|"
             r"connection)\b",
             r"(?<!ms: )could not connect to (?:server|database)|connection to server at|PGSQL|\bpgx?pool|"

@@ -18,7 +18,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"proxyerror|tunnel connection failed|socks\d? ?(?:proxy|error)|407 proxy|tunneling socket|"
             r"resolve proxy|"
             r"proxy url|"
-            r"socks support|connection to proxy|connect tunnel|invalidproxy|socks version",
+            r"socks\d authentication|socks support|connection to proxy|connect tunnel|invalidproxy|"
+            r"socks version",
         ),
         "configuration",
         "after-fix",
@@ -32,6 +33,10 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"failure writing output",
             r"unable to (?:open for writing|create directory|rename file)|file name too long",
             r"validation errors? for \w*settings|settingserror|dynaconf|no such option|extra inputs are not",
+            r"(?<!aws: )error: (?:the following arguments are required|argument \S{1,60}: (?:invalid|"
+            r"expected))|"
+            r"configparser\.|no section: |tomldecodeerror|unable to configure handler|zoneinfonotfound|"
+            r"ca certificate bundle|no file descriptors",
             r"config(?:uration)? (?:profile|file|error)|must specify a region|invalid endpoint",
             r"(?:environment variable|setting)s? .{0,60}(?:not set|missing|required|unknown)|netscape format",
             r"no such file or directory: \S{0,80}cookies|invalid .{0,60}environment variable",
@@ -60,6 +65,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         "download_timeout",
         "yes",
     ),
+    Sign(_words(r"no certificate or crl found"), "configuration", "after-fix"),
     Sign(
         _words(
             r"ssl: |initializesecuritycontext|certificate verify|maximum \(\d+\) redirects|was not ok\b|"

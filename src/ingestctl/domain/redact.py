@@ -20,7 +20,8 @@ _HEADER = re.compile(
     r"(?i)\b(authorization|proxy-authorization|cookie|set-cookie|x-api-key)\s*[:=]\s*[^\r\n]+"
 )
 _ASSIGNED = re.compile(
-    r"(?i)\b((?:[a-z0-9]{1,40}[_-]){0,5}(?:password|passwd|pwd|secret|token|api[_-]?key|secret[_-]?key|access[_-]?key))"
+    r"(?i)\b((?:[a-z0-9]{1,40}[_-]){0,5}(?:password|passwd|pwd|secret|token|api[_-]?key|secret[_-]?key|"
+    r"access[_-]?key))"
     r"(['\"]?\s*[:=]\s*['\"]?)([^\s'\",;&]+)"
 )
 _SIGNING = re.compile(r"(?i)([?&])(x-(?:amz|goog)-[a-z-]+|signature|sig|token)=([^&\s\"']+)")

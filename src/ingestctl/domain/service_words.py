@@ -48,7 +48,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"permission denied for (?:database|sequence|function|column|view|language)",
             r"must be (?:owner|superuser)|row-level security policy|invalid dsn|missing \"=\" after",
             r"invalid connection option|requires ssl|ssl off|does not support ssl|insufficientprivilege",
-            r"tenant(?:/| or )user|could not translate host name|failed to resolve host .{1,200} not known|"
+            r"rejected ssl|unrecognized configuration parameter|tenant(?:/| or )user|"
+            r"could not translate host name|failed to resolve host .{1,200} not known|"
             r"could not parse.{0,40}url from|can.t load plugin|invalidpassword",
         ),
         "database_error",
@@ -61,6 +62,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"constraint) \"?[\w.\"]{1,120}.{0,60} does not exist",
             r"^\W*(?:error: )?(?:table|column|relation|schema) (?:\S{1,80} )?does not exist|no such (?:table|"
             r"column)|undefined(?:table|column)|has no column named|can't locate revision",
+            r"^\W*(?:table|index|view|trigger|column|relation|schema|sequence) \S{1,80} already exists|"
             r"already exists.{0,20}relation|relation \"[^\"]{0,80}\" already exists|multiple head|"
             r"single head|not up to date",
         ),
@@ -90,7 +92,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"no transaction is active|closed database|sqlite objects created|root certificate file",
             r"could not (?:extend|read|fsync|truncate) file|could not write (?:block|to file)|"
             r"not accepting commands|could not open file \"|"
-            r"sql logic error",
+            r"sql logic error|noresultfound|multipleresultsfound|detachedinstance|arguments for this query|"
+            r"takes only one argument|too many columns|temp_file_limit",
             r"SQLITE_(?:ERROR|MISUSE|MISMATCH|TOOBIG|AUTH|RANGE|PERM|FORMAT)\b|string or blob too big|"
             r"other api misuse",
         ),
@@ -98,7 +101,9 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         "after-fix",
     ),
     Sign(
-        _words(r"certificate|name or service not known|nodename nor servname"),
+        _words(
+            r"certificate|name or service not known|nodename nor servname|(?:permission|authorization) denied"
+        ),
         "database_error",
         "after-fix",
         where="database",
@@ -144,7 +149,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"out of memory|memory exhausted|ssl error|decryption failed|try again|temporar|too many|"
             r"terminated by signal|interrupted system call|could not fork|not available|unavailable",
             r"dial (?:tcp|unix).{0,80}(?:no such file|connect)|is the server running|failover|"
-            r"not the primary",
+            r"not the primary|network error",
             *TRANSPORT,
         ),
         "database_error",
@@ -202,7 +207,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"nosuchbucket|bucket does not exist|nosuchkey|specified key does not exist|invalid bucket name",
+            r"paramvalidationerror|object lock|nosuchbucket|bucket does not exist|nosuchkey|"
+            r"specified key does not exist|invalid bucket name",
             r"bucket \S{1,80} (?:does not exist|not found)|permanentredirect|must be addressed using",
             r"preconditionfailed|pre-conditions you specified|entitytoolarge|methodnotallowed|invalidpart\b",
             r"object (?:is )?(?:locked|immutable)|\bworm\b|ssl validation failed|certificate",

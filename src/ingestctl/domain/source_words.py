@@ -31,10 +31,14 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"processing this video|private show|(?:still|being|currently|video is) (?:being )?(?:processed|"
             r"processing|encoded|transcoded|"
             r"converted)",
-            r"live stream is offline|scheduled|waiting for (?:the )?(?:live|scheduled)|in waiting room",
+            r"live stream is offline|scheduled|uploading for|waiting for (?:the )?(?:live|scheduled)|"
+            r"in waiting room",
             r"(?:hasn.t|didn.t|did not) (?:start(?:ed)?|air(?:ed)?|begun)|archive will be available|"
             r"not yet available|"
-            r"still (?:be )?(?:uploading|processing)",
+            r"still (?:be )?(?:uploading|processing)|"
+            r"(?:queued|waiting) for (?:processing|encoding|transcoding)|"
+            r"not (?:yet )?(?:been )?approved|\bcoming soon|"
+            r"not (?:\w+ )?(?:streaming|broadcasting|live)(?: now| live)?\b",
         ),
         "invalid_source",
         "yes",
@@ -65,7 +69,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"not available, try again later|unusual traffic",
             r"too (?:many|frequent) (?:request|access|attempt)",
             r"(?:play|api|request|download|daily|usage) limit|(?<!experience )throttl|(?:rate|request|quota|"
-            r"bandwidth) limit (?:exceeded|reached)|limit (?:was |has been )?reached",
+            r"bandwidth) limit (?:exceeded|reached)|(?:limit|rate|quota) (?:was |has been )?reached",
             r"requests? too (?:fast|frequent|often)|temporarily blocked due to|bandwidth limit",
             r"(?:please |: |[45]\d\d )slow ?down|slow ?down[.!]?\s*$",
             r"exceeded the (?:rate|limit)|please wait (?:a (?:few|while)|and try)",
@@ -73,6 +77,21 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "rate_limited",
         "yes",
         guidance="The source asks for fewer requests: wait for its cool-down, lower the rate, then retry.",
+    ),
+    Sign(  # the hint that follows a refusal by region
+        _words(r"use a vpn or a proxy|try using (?:a )?proxy"),
+        "download_blocked",
+        "after-fix",
+        guidance=_GEO,
+    ),
+    Sign(  # before what is gone: "content was not found, it might be private. Use --cookies"
+        _words(
+            r"might be private.{0,60}use --(?:cookies|username)|cookies .{0,80}not found among|"
+            r"not available for free"
+        ),
+        "download_blocked",
+        "after-fix",
+        guidance=_LOGIN,
     ),
     Sign(  # before logins: "This video is private. If the owner has granted you access, please sign in"
         _words(r"(?:video|post|account|playlist|content) is private\b.{0,120}(?:owner|grant)"),
@@ -109,14 +128,14 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"(?:in|from|for|to) (?:your|this|certain|some|the) (?:\w+ ){0,2}(?:countr|region|location|"
+            r"(?:in|from|for|to|at) (?:your|this|certain|some|the) (?:\w+ ){0,2}(?:countr|region|location|"
             r"territor|area)",
             r"geo[- ]?(?:graphic|restrict|block|lock|bypass|fenc|locat)|outside (?:of )?(?:the |your |"
             r"its )?\w+",
             r"\bvpn\b|blocked it in",
             r"(?:available|accessible|viewable|licen[sc]ed) only (?:in|within|to|from)",
             r"only (?:available|accessible|viewable) (?:in|from|within)",
-            r"\bin \w+ only\b|your (?:country|region|location|territory)|(?:country|"
+            r"\bin (?:the )?\w+ only\b|your (?:country|region|location|territory)|(?:country|"
             r"region)[- ]?(?:restrict|block)",
             r"not available (?:in|from) (?!this language)\w+|decision of the|utenfor norge|utanför sverige|"
             r"(?:deinem|ihrem) land|votre (?:pays|territoire)|(?:tu|su|seu) pa[ií]s|restricted (?:in|"
@@ -140,7 +159,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"not a bot|captcha|cloudflare|robot|automated|bot (?:check|detect|protection)|challenge",
-            r"suspicious|impersonat|human verification",
+            r"suspicious|impersonat|human verification|unusual (?:location|activity)|access blocked",
             r"ip (?:address )?(?:is |was |has been )?(?:\w+ )?(?:blocked|banned|blacklisted)|your ip",
             r"(?:request|access|ip) (?:is |was |has been )?(?:blocked|rejected)|playback on other|"
             r"to (?:everyone|all users|some users)|only images are available",
@@ -173,7 +192,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"(?:video|content) is restricted|no (?:\w+ ){1,4}found!?; please report",
             r"on this (?:app|device|browser|client|version)|latest version of (?!youtube-dl|yt-dlp)",
             r"\btoken\w* (?:has|have|is) (?:been )?(?:expired|invalid)|"
-            r"embed-only|without embedding url",
+            r"embed-only|without embedding url|matching the requested|"
+            r"accept (?:the |our |its )?(?:new |updated )?(?:privacy|terms|cookie)|unable to log ?in\b",
         ),
         "download_blocked",
         "after-fix",
@@ -181,7 +201,9 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"no such \w+|(?:is|are|was|currently|been) (?:currently |been )?(?:unavailable|not available)",
+            r"no such (?!file)\w+|url is incorrect|(?:includes?|contains?) no videos?|"
+            r"(?:is|are|was|currently|been) (?:currently |been )?(?:unavailable|"
+            r"not (?:currently )?available)",
             r"does not contain (?:any )?audio|(?:is|are) private\b|no (?:\w+ ){1,4}(?:found|exists?|"
             r"could be found)",
             r"private (?:video|post|account|content|playlist|group|profile|show)",
@@ -202,7 +224,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"gone)",
             r"(?:has|is) (?:been |already )?(?:ended|expired|finished|over)\b|piracy|did not contain",
             r"no (?:video|media|clip|episode|embed|downloads?|such video)s? (?:\w+ ){0,3}(?:in|on|at|for|"
-            r"found|"
+            r"found|results|"
             r"available|posted)",
             r"there(?:.s| is) no (?:video|media)|doesn.t (?:have|contain) (?:a |any )?(?:video|media)",
             r"(?:does not|doesn.t|do not) (?:have|contain) (?:a |any )?(?:\w+ ){0,2}(?:video|media)|"
@@ -210,6 +232,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"recogni[sz]e (?:the|this|that) url|unviewable|couldn't find (?:that|this|the) \w+|"
             r"不存在|删除|失效|不可见|下架|找不到",
             r"file:// (?:scheme|urls)|url scheme|not made this video available|nonexist",
+            r"been cancell?ed|no \w+ with (?:index|id|number)|no entry in|no \w+/\w+ \w+ found|"
+            r"\bis not a (?:video|film|movie|clip)\b|"
             r"not archived|rights (?:have )?expired|with id \S+ exists|no video/audio found|"
             r"replay is disabled|"
             r"not (?:been )?made available|neither archive|website is no|without video id|"
@@ -224,11 +248,12 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"this video (?:is|has been) (?:private|unavailable|removed|deleted)|private video",
-            r"video unavailable|unsupported url|doesn.t make any sense|"
+            r"no suitable (?:info)?extractor|video unavailable|unsupported url|doesn.t make any sense|"
             r"(?<!network name is )no longer available|disabled in libcurl|bad/illegal format|"
             r"locationparseerror|"
             r"invalidurl\b",
-            r"account (?:associated|has been).{0,60}terminated|is not a valid url",
+            r"is missing an .http|unsupportedprotocol|account (?:associated|has been).{0,60}terminated|"
+            r"is not a valid url",
             r"video (?:has been|was) (?:removed|deleted)|copyright (?:claim|grounds|infring)",
             r"violat\w+ .{0,40}terms of service|video (?:does not|doesn.t) exist|video not found|\b(?:feed|"
             r"podcast) not found|invalid url",
@@ -247,12 +272,16 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"confirm your age|age[- ]?(?:restrict|limit|verif|gate|check|confirm)|inappropriate for some",
             r"会员|登录|地区|付费|权限",
+            r"suitable for (?:those|people|viewers|persons) aged|only available between|"
+            r"auth(?:entication)? error",
             r"nsfw|sensitive|mature|adult|sign in|sign-in|log[- ]?in|logged[- ]in|login|authenticat",
             r"cookies?\b|credential|password|account|unauthori[sz]ed|registered users|service provider|"
             r"supporter|have to pay|not free|inaccessible|referer|restricted|rejected|members?[- ]only",
-            r"join this channel|members on|(?:video|content|post|episode|account|it) is locked|premium|"
+            r"join this channel|members on|(?:video|content|post|episode|account|it) (?:\S+ )?is locked|"
+            r"premium|"
             r"subscri|paid|payment|purchase|rent(?:al|ed)?\b|paywall",
-            r"pay to|ticket|(?:only|be) (?:available|visible|accessible) (?:to|for)|friends|followers",
+            r"pay to|ticket|(?:only|be) (?:available|visible|accessible) (?:to|for)|"
+            r"friends|followers",
             r"have (?:access|permission)|not authori[sz]ed|forbidden",
         ),
         "download_blocked",
@@ -268,7 +297,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"sign in to (?:confirm|view|watch)|\bnsfw|confirm your age|age[- ]restricted|login required",
             r"members[- ]only|join this channel|use --cookies|only available (?:to|for) registered",
             r"(?:please|must|need to|have to) (?:first )?(?:sign|log)[- ]?in\b|requires? (?:a )?(?:login|"
-            r"subscription|payment|premium)|log in to",
+            r"subscription|payment|premium)|log in to|require logging in",
         ),
         "download_blocked",
         "after-fix",

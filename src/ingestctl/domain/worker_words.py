@@ -52,7 +52,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"startup) probe|TimeLimitExceeded|panic: (?:runtime|assertion)|"
             r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
-            r"can't start new thread|malloc failed|(?:exit|return)(?:ed)?[ _-]?(?:code|"
+            r"can't start new thread|memory allocation error|malloc failed|"
+            r"(?:exit|return)(?:ed)?[ _-]?(?:code|"
             r"status)?.{0,40}\b(?:137|139)\b(?! [a-z]{2,20}s\b)|bad_alloc|terminated unexpectedly",
             r"taskrun.{0,40}killed",
             r"process .{0,60}crashed|worker (?:has )?(?:died|crash)",
@@ -61,9 +62,78 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         "yes",
     ),
     # --- media --------------------------------------------------------------------------------
+    Sign(  # an extractor of a page that shows something else
+        _words(r"^error: (?:\[[^\]]{1,40}\] \S{1,80}: )?.{0,80}\bis not a video\b"), "invalid_source", "no"
+    ),
+    Sign(_words(r"timeoutexpired: .{0,40}ff(?:mpeg|probe)"), "audio_extraction_failed", "yes"),
+    Sign(_words(r"when processing input: 'avcodec_"), "audio_extraction_failed", "after-fix"),
     Sign(
         _words(
-            r"unable to open (?:resource|key file)|keepalive request failed|error reading http|http response"
+            r"^(?:\[[^\]]{1,60}\] )?error opening (?:in|out)put.{0,400}: (?:permission denied|"
+            r"is a directory|read-only|not a directory|"
+            r"encoder not found|no file descriptors|too many open)",
+            r"error opening output.{0,400}: no such file",
+        ),
+        "configuration",
+        "after-fix",
+        guidance="ffmpeg may not write or open that path, or lacks the encoder: correct it, then retry.",
+    ),
+    Sign(
+        _words(r"certificate failed verification|certificate is not correctly signed"),
+        "download_blocked",
+        "after-fix",
+        where="media",
+    ),
+    Sign(  # a local file that is cut, where no line told of the network
+        _words(r"error opening input(?: files?)?: (?:i/o|input/output) error"),
+        "not_media",
+        "after-fix",
+        weight=0,
+    ),
+    Sign(  # ffmpeg's own summaries, after the line that told
+        _words(
+            r"^error opening (?:in|out)put files?(?: [^:]{1,400})?(?:: (?:invalid argument|"
+            r"result not .{1,20}|"
+            r"not yet implemented.{1,40}|end of file|"
+            r"(?:generic|i/o|input/output|unknown) error.{0,40}))?$"
+        ),
+        "audio_extraction_failed",
+        "after-fix",
+        weight=0,
+    ),
+    Sign(  # the same of filters and encoders
+        _words(
+            r"error (?:re)?initializing (?:complex )?filters|inject frame into filter|"
+            r"processing the decoded data|"
+            r"maybe incorrect parameters|error initializing the muxer"
+        ),
+        "audio_extraction_failed",
+        "after-fix",
+        weight=1,
+    ),
+    Sign(
+        _words(
+            r"error parsing options|failed to set value|expected number for|"
+            r"^\S{1,200}\.(?:mp3|m4a|wav|aac|flac|opus|ogg): no such file"
+        ),
+        "configuration",
+        "after-fix",
+        weight=1,
+    ),
+    Sign(
+        _words(
+            r"error opening input: not yet implemented|^\S{1,200}\.\w{2,4}: not yet implemented in ffmpeg|"
+            r"patches welcome: '",
+        ),
+        "not_media",
+        "no",
+    ),
+    Sign(_words(r"error opening input: end of file"), "not_media", "after-fix"),
+    Sign(_words(r"^URL:? (?:input/output|i/o) error"), "download_timeout", "yes", where="media", weight=1),
+    Sign(
+        _words(
+            r"(?:pull|push) function|unable to open (?:resource|key file)|keepalive request failed|"
+            r"error reading http|http response"
         ),
         "download_timeout",
         "yes",
@@ -112,6 +182,17 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"no such option|cannot find module|executable .{0,20}ffmpeg|unknown (?:en|de)coder|"
             r"unrecognized option|option .{0,60} not found",
             r"requested output format .{0,60}not|unable to find a suitable output format",
+            r"\bxattrs?\b|extended attributes|\bnetrc machine|(?:specify|using) \"-f|containers\.json|"
+            r"error in output template|invalid extractor-arg|same as input #|mismatched '|"
+            r"unable to choose an output format|can't open file|no such file or directory: ?'[\w-]{2,20}'|"
+            r"please install (?:any|it)\b|could (?:not )?be run\b|cannot write (?:\w+ ){1,5}(?:file|to)\b|"
+            r"failed to load cookies|is detected but is too old|"
+            r"no package metadata|packagenotfound|wrong elf class|unsupported locale|"
+            r"(?:must|cannot) be used together|but (?:codec copy|streamcopy) was selected|"
+            r"codec copy was selected|"
+            r"output with label|invalid duration for option|syntax error, .{0,40}usage|"
+            r"experimental codecs are|"
+            r"(?:codec|encoder) .{0,40}is experimental|"
             r"error splitting the argument|unknown input format|at least one output file|protocol not found",
             r"^\W*(?:error: )?(?:bitstream filter|decoder|demuxer|encoder|filter|muxer|option) not found",
             r"createcontainererror|containercannotrun|invalidimagename|is not recognized by ffmpeg|"
@@ -144,7 +225,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"could not find codec param",
+            r"could not find codec param|consecutive mpeg audio frames|"
+            r"\[in#\d+(?:/\w+)? @ .{0,60}error reading header",
             r"(?:unknown|unsupported|invalid|unrecognized) (?:file|image|media|video) format|ebml header",
             r"invalid as first byte",
             r"not a (?:valid )?(?:video|media|audio|mp4|webm|riff)\b|does not look like a (?:video|media)",
