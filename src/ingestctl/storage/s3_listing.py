@@ -1,4 +1,4 @@
-"""Pages of a listing, parsed ten times as fast as botocore does.
+"""Pages of a listing, parsed at a fifth of what botocore takes.
 
 botocore walks its model of the service for every field of every object: 70 µs of CPU each, most of what an
 audit of a fleet costs. Its hook before parsing takes the page away from it and hands over the entries;
