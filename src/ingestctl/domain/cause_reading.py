@@ -48,8 +48,10 @@ _MEDIA = re.compile(
     r"|\b(?:this|the|that|no|your) (?:\w+ )?(?:account|profile|url|link|user)s?\b",
     re.IGNORECASE,
 )
-_REPORTED = re.compile(r"ERROR: (?=[A-Z\"'])")
+_REPORTED = re.compile(r"ERROR: (?=\S)")
 """How yt-dlp and youtube-dl begin an error of a source, with or without its extractor's name."""
+_SENTENCE = re.compile(r"ERROR: (?=[A-Z\"'])")
+"""The same, where it is a sentence: other programs say "ERROR: failed to ..." too."""
 _BUG = re.compile(
     r"^(?!.{0,200}\b(?:(?:unsupported|invalid) url:|said:)).{0,1500}please report this (?:issue|bug)",
     re.IGNORECASE,
@@ -87,15 +89,18 @@ def read(line: str, common: Side) -> Finding | None:
         return Finding(SIGNS[0].cause, SIGNS[0].retryable, SIGNS[0].weight)
     found = _read_codes(plain, side) or _read_words(plain, side)
     status = HTTP_STATUS.search(plain)
-    if found is not None and found.cause in _DOUBTED and status is None and _BUG.search(plain):
+    if found is not None and _is_doubted(found) and status is None and _BUG.search(plain):
         return Finding("download_blocked", "after-fix", found.weight, UPDATE, sure=False)
     if status is None or (found is not None and found.weight >= 2 and found.cause not in _GENERIC):
         return found
     return _read_status(int(next(group for group in status.groups() if group)), side, plain) or found
 
 
-_DOUBTED = frozenset({"invalid_source", "not_media"})
-"""Causes that an extractor cannot tell while it does not understand the page."""
+def _is_doubted(found: Finding) -> bool:
+    """Whether an extractor that does not understand the page cannot tell this cause."""
+    return found.cause == "not_media" or (found.cause, found.retryable) == ("invalid_source", "no")
+
+
 _GENERIC = frozenset(
     {"download_timeout", "download_blocked", "invalid_source", "audio_extraction_failed", "rate_limited"}
 )
@@ -172,7 +177,7 @@ def _read_as_source(line: str) -> Finding | None:
     for sign in SOURCE_SIGNS:
         if sign.weight > 1 and sign.where == "source" and sign.words.found_in(line):
             return Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure=False)
-    if _REPORTED.match(line) and _PUZZLED.search(line):
+    if _SENTENCE.match(line) and _PUZZLED.search(line):
         return Finding("download_blocked", "after-fix", 1, UPDATE, sure=False)
     return None
 

@@ -97,7 +97,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"service unavailable|bad gateway|gateway time|internal server error|temporarily unavailable",
             r"temporary (?:failure|error)|try again later|fragment .{0,40}(?:unable|fail)",
             r"unable to continue|server error|network error|overloaded|maintenance|downstream",
-            r"incomplete data received|while receiving data|cannot download|could not download the whole|"
+            r"incomplete data received|while receiving data|\bdisconnected at|unable to communicate|"
+            r"cannot download|could not download the whole|"
             r"too slow|"
             r"got (?:server http )?error",
         ),

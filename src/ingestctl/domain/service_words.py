@@ -28,7 +28,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"storage)|(?-i:errors\.DiskFull|DiskFullError)|"
             r"cap exceeded|storage[ _]cap|storage quota|storage ?full|drive path full|minimum free (?:disk|"
             r"drive)",
-            r"sqlstate[\s:=(]{0,3}53100|bucket quota (?!check)|quota of the bucket|cap exceeded|"
+            r"sqlstate[\s:=(]{0,3}53100|wrote only \d+ of \d+ bytes|bucket quota (?!check)|quota of the bucket|cap exceeded|"
             r"insufficient ?storage|ephemeral[- ](?:local )?storage",
             r"usage .{0,60}exceeds the|no (?:more )?(?:free|writable) volumes|low (?:on )?disk|"
             r"flood[- ]stage|(?:no free|out of) inodes|"
@@ -94,6 +94,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"not accepting commands|could not open file \"|"
             r"sql logic error|noresultfound|multipleresultsfound|detachedinstance|arguments for this query|"
             r"takes only one argument|too many columns|temp_file_limit",
+            r"invalid value for (?:parameter \"|\w+ \w+ option|clientname)|time out of range|"
+            r"within group is required|invalid format specification for an? \w+ value",
             r"SQLITE_(?:ERROR|MISUSE|MISMATCH|TOOBIG|AUTH|RANGE|PERM|FORMAT)\b|string or blob too big|"
             r"other api misuse",
         ),
@@ -102,7 +104,10 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"certificate|name or service not known|nodename nor servname|(?:permission|authorization) denied"
+            r"certificate|name or service not known|nodename nor servname|(?:permission|authorization) denied",
+            r"authentication method|authentication not supported|channel binding|private key|SASL auth\w+ mech|"
+            r"(?:GSSAPI|SSL)\b.{0,30}(?:required|impossible)|(?:password|service) file|ssl protocol version|"
+            r"invalid (?:port|uri|percent|integer value)|connection info string|socket path .{1,200} too long",
         ),
         "database_error",
         "after-fix",
@@ -131,7 +136,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"could not receive data from (?:server|client)|locking protocol|could not send (?:data|ssl)",
             r"the connection is (?:lost|closed)|postmaster has commanded|able to reconnect to the database|"
             r"schema has changed|no more connections allowed",
-            r"consuming input failed|sending query failed|connection slots|pgbouncer cannot connect",
+            r"consuming input failed|sending query failed|no connection to the server|write to server failed|"
+            r"connection slots|pgbouncer cannot connect",
             r"tuple concurrently|being accessed by other users|the pool '[^']{0,80}' (?:is|has) already|"
             r"idle[- ](?:session|in[- ]transaction)",
             r"SQLITE_(?:INTERRUPT|PROTOCOL|SCHEMA|ABORT|NOMEM)\b",
@@ -146,8 +152,13 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"lock not available|max clients|"
             r"rolled back due|can.t reconnect|invalid transaction|transaction is rolled back|recovery mode|"
             r"shutting down|connection.{0,30}(?:exhausted|in use|lost|dead|gone away)|query timeout",
-            r"out of memory|memory exhausted|ssl error|decryption failed|try again|temporar|too many|"
-            r"terminated by signal|interrupted system call|could not fork|not available|unavailable",
+            r"out of memory|memory exhausted|ssl error|decryption failed|try again|temporarily|temporary (?:fail|"
+            r"err|prob)|not enough shared memory|"
+            r"too many (?:\w+ ){0,2}(?:clients|connections|sessions|requests|attempts|processes|open|users|"
+            r"locks|failed)|"
+            r"terminated by signal|interrupted system call|could not fork|(?<!\" is )not available|unavailable|"
+            r"concurrent (?:update|delete)|being used by|in use by pid|is active for pid|"
+            r"pending trigger events|due to administrator command",
             r"dial (?:tcp|unix).{0,80}(?:no such file|connect)|is the server running|failover|"
             r"not the primary|network error",
             *TRANSPORT,

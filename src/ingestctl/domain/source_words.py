@@ -69,7 +69,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"not available, try again later|unusual traffic",
             r"too (?:many|frequent) (?:request|access|attempt)",
             r"(?:play|api|request|download|daily|usage) limit|(?<!experience )throttl|(?:rate|request|quota|"
-            r"bandwidth) limit (?:exceeded|reached)|(?:limit|rate|quota) (?:was |has been )?reached",
+            r"bandwidth) limit (?:exceeded|reached)|(?<!recursion )(?:limit|rate|quota) (?:was |"
+            r"has been )?reached",
             r"requests? too (?:fast|frequent|often)|temporarily blocked due to|bandwidth limit",
             r"(?:please |: |[45]\d\d )slow ?down|slow ?down[.!]?\s*$",
             r"exceeded the (?:rate|limit)|please wait (?:a (?:few|while)|and try)",
@@ -87,7 +88,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     Sign(  # before what is gone: "content was not found, it might be private. Use --cookies"
         _words(
             r"might be private.{0,60}use --(?:cookies|username)|cookies .{0,80}not found among|"
-            r"not available for free"
+            r"not available for free|to the current logged|playlists that require authentication|"
+            r"log into an account that has access"
         ),
         "download_blocked",
         "after-fix",
@@ -117,6 +119,21 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "invalid_source",
         "no",
         where="source",
+    ),
+    Sign(  # a bug of yt-dlp itself or of a plugin, told without its exception's name
+        _words(
+            r"(?:hooks|processing): .{0,40}(?:object (?:is not|has no)|index out of range|positional arg|"
+            r"unexpected keyword)"
+        ),
+        "internal",
+        "after-fix",
+        weight=1,
+    ),
+    Sign(
+        _words(r"live dash|(?:downloading )?(?:live|encrypted) \w{2,12} (?:videos?|streams?) (?:is|are) not supported"),
+        "download_blocked",
+        "after-fix",
+        guidance=UPDATE,
     ),
     Sign(_words(r"fragment \S{1,8} not found"), "download_timeout", "yes"),
     Sign(_words(r"no playable streams? found"), "invalid_source", "no", where="source", weight=1),
@@ -163,7 +180,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"ip (?:address )?(?:is |was |has been )?(?:\w+ )?(?:blocked|banned|blacklisted)|your ip",
             r"(?:request|access|ip) (?:is |was |has been )?(?:blocked|rejected)|playback on other|"
             r"to (?:everyone|all users|some users)|only images are available",
-            r"access (?:to this .{0,30})?denied|po[ _]?token|anti-?bot|fingerprint",
+            r"access (?:to this .{0,30}|(?<!\] access )is )?denied|po[ _]?token|anti-?bot|fingerprint",
         ),
         "download_blocked",
         "after-fix",
@@ -239,7 +256,9 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"not (?:been )?made available|neither archive|website is no|without video id|"
             r"invalid \w+ redirect|"
             r"url is missing|is not a file|link (?:is|has) (?:expired|dead)|empty playlist|"
-            r"does not pass filter|invalid video id",
+            r"does not pass filter|invalid video id|forget to quote the url|only video extraction|"
+            r"does the playlist exist|(?:channel|user|account|profile|playlist) has no \w|"
+            r"does not have an? \S{1,40} tab\b|invalid search query",
         ),
         "invalid_source",
         "no",

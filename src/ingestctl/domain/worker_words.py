@@ -52,7 +52,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"startup) probe|TimeLimitExceeded|panic: (?:runtime|assertion)|"
             r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
-            r"can't start new thread|memory allocation error|malloc failed|"
+            r"can't start new thread|pthread_create failed|memory allocation error|malloc failed|"
             r"(?:exit|return)(?:ed)?[ _-]?(?:code|"
             r"status)?.{0,40}\b(?:137|139)\b(?! [a-z]{2,20}s\b)|bad_alloc|terminated unexpectedly",
             r"taskrun.{0,40}killed",
@@ -181,9 +181,20 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"avconv) (?:was )?not (?:found|installed)|"
             r"no such option|cannot find module|executable .{0,20}ffmpeg|unknown (?:en|de)coder|"
             r"unrecognized option|option .{0,60} not found",
+            r"^unknown (?:filter|format|protocol|pixel format|channel layout|bit ?stream filter)\b|"
+            r"unrecogni[sz]ed hwaccel|cannot be applied to (?:in|out)put|is known to ffmpeg|codec avoption|"
+            r"not overwriting - exiting|already exists\. exiting|no input streams but|invalid loglevel|"
+            r"-to value|on blacklist|unsafe file name|disabled and cannot be mapped|"
+            r"^(?:error parsing framerate|invalid (?:time base|frame size: \S+$|frame rate|aspect ratio|"
+            r"input file index))",
             r"requested output format .{0,60}not|unable to find a suitable output format",
             r"\bxattrs?\b|extended attributes|\bnetrc machine|(?:specify|using) \"-f|containers\.json|"
             r"error in output template|invalid extractor-arg|same as input #|mismatched '|"
+            r"no player clients have been|supported clients are|is not a valid \w{1,20} selection|"
+            r"multiple matching extractors|does not work from bundled|invalid backend value|"
+            r"unscoped cookies|client certificate|invalid (?:format|filter) specification|"
+            r"\bformat specified in|curl version too old|no authenticators for|unsafe (?:conversion|placeholder)|"
+            r"source address\b|socks\d?error|offered authentication methods|shell not found|sponskrub not found|multiple separate formats|"
             r"unable to choose an output format|can't open file|no such file or directory: ?'[\w-]{2,20}'|"
             r"please install (?:any|it)\b|could (?:not )?be run\b|cannot write (?:\w+ ){1,5}(?:file|to)\b|"
             r"failed to load cookies|is detected but is too old|"
@@ -296,6 +307,10 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"applying option '|configuring filters|muxing a packet|suitable resampler|channel element \d|"
             r"sample rate index|for unlabeled input pad|processing the decoded data|"
             r"error parsing adts|stream specifier|inject frame into filter|patches welcome|decoding error: |"
+            r"(?:en|de)coding context|configuring filter graph|configuring the \w+ filter|"
+            r"^error while filtering|(?:audio|video|subtitle) encoding failed|error submitting \w+ frame|"
+            r"error initializing (?:bitstream filter|the output stream codec)|no decoder for stream|"
+            r"connect (?:audio|video) filter|error applying bitstream|"
             r"error submitting packet|internal bug, should not have|error during demuxing|(?:fail\w*|error|"
             r"could not|unable|"
             r"cannot).{0,20}extract\w* (?:the )?audio",
@@ -312,7 +327,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"fail|"
             r"packet|header|mismatch|"
             r"invalid|corrupt|truncat|missing|broken|unexpected|out of|exceed|bad |wrong|unable|can.?not|"
-            r"could)",
+            r"could|no tracks? found|beyond|unsupported|incorrect|too (?:small|short|large|deep))",
         ),
         "not_media",
         "after-fix",
@@ -328,7 +343,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             rf"drop|"
             r"discard|lost|no longer|too (?:many|large|small|short|long)|illegal|header|overflow|reserved|"
             r"\bnot\b|"
-            r"multiple frames|misdetect|undefined|non-existing|first_mb|concealing|left block|skip)"
+            r"multiple frames|misdetect|undefined|non-existing|first_mb|concealing|left block|skip|"
+            r"\bonly\b|exactly|required|unavailable|insufficient|outside|expected|unset|< dts|mutually)"
         ),
         "audio_extraction_failed",
         "after-fix",
