@@ -126,6 +126,7 @@ def test_a_plan_is_reviewed_applied_and_undone(desk: Desk) -> None:
         ("--apply", "plan.json", "--status", "failed"),
         ("--apply", "plan.json", "--plan-out", "other.json"),
         ("--undo", "i", "--purge"),
+        ("--undo", "i", "--max-delete", "3"),
         ("--expire", "2999-01-01"),
     ],
 )

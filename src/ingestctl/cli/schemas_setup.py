@@ -61,9 +61,10 @@ class DbStatus(TypedDict):
 
 
 class DbUpgrade(TypedDict):
-    """``db upgrade``: what was applied."""
+    """``db upgrade``: the revisions applied, and what had been dropped and was made again."""
 
     from_revision: str | None
     to_revision: str
     applied: list[str]
+    mended: list[str]
     changed: bool

@@ -32,11 +32,13 @@ LOCK_NOT_AVAILABLE = "55P03"
 
 @dataclass(frozen=True, slots=True)
 class Upgraded:
-    """What an upgrade did. ``applied`` is empty where there was nothing to do."""
+    """What an upgrade did: revisions that were ``applied``, and ``mended`` names of tables,
+    ``table.column``s and indexes that had been dropped behind our back. Empty: nothing to do."""
 
     from_revision: str | None
     to_revision: str
     applied: tuple[str, ...]
+    mended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +100,15 @@ def _until_done(engine: Engine, until: float) -> Upgraded:
             with engine.connect() as connection:
                 before = _revision(connection)
                 start = before
-                if before == HEAD and any(_missing(connection)):
-                    # Something was dropped behind our back. Steps look before they act: take them all.
+                mended = tuple(_missing(connection)) if before == HEAD else ()
+                if mended:  # steps look before they act: take them all
                     connection.execute(version.delete())
                     start = None
                 if connection.dialect.name == "postgresql":
                     connection.commit()  # each migration has a transaction of its own
                 _apply(connection, start)
                 connection.commit()
-            return Upgraded(before, HEAD, _between(start))
+            return Upgraded(before, HEAD, _between(before), mended)
         except exc.DBAPIError as error:
             again = is_transient(error) or sqlstate(error) == LOCK_NOT_AVAILABLE
             if not again or time.monotonic() > until:

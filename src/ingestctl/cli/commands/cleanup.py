@@ -206,6 +206,11 @@ def _do(call: Call, asked: _Asked, stop: Stop) -> Result:
             f"{which}: only for a new plan, not with --apply, --undo or --expire",
             hint="A saved plan says all that; to have it otherwise, make a new one.",
         )
+    if asked.undo is not None and asked.max_delete is not None:
+        raise UsageError(
+            f"--max-delete {asked.max_delete}: an undo removes nothing that it could cap",
+            hint="Leave it out: --undo puts every object of the incident back where it was.",
+        )
     if asked.undo is not None:
         return _undo(call, asked, asked.undo, stop)
     if asked.expire is not None:

@@ -68,9 +68,11 @@ def upgrade(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> 
             "from_revision": done.from_revision,
             "to_revision": done.to_revision,
             "applied": list(done.applied),
-            "changed": bool(done.applied),
+            "mended": list(done.mended),
+            "changed": bool(done.applied or done.mended),
         }
-        words = f"applied {', '.join(done.applied)}" if done.applied else "unchanged"
-        return Result(data, (Fields([("revision", done.to_revision), ("result", words)]),))
+        told = {"applied": done.applied, "mended": done.mended}
+        words = "; ".join(f"{what} {', '.join(names)}" for what, names in told.items() if names)
+        return Result(data, (Fields([("revision", done.to_revision), ("result", words or "unchanged")]),))
 
     execute(ctx, "db upgrade", work, output=output, quiet=quiet)

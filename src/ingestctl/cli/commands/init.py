@@ -26,7 +26,7 @@ def command(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> 
         from ingestctl.ops.setup import Made, make_buckets
 
         upgraded = call.wiring.migrate()
-        database = Made(f"database schema {upgraded.to_revision}", bool(upgraded.applied))
+        database = Made(f"database schema {upgraded.to_revision}", bool(upgraded.applied or upgraded.mended))
         made = [database, *make_buckets(call.wiring.storage, call.wiring.buckets)]
         rows = [(m.what, "created" if m.created else "exists") for m in made]
         data: Init = {
