@@ -6,7 +6,7 @@ Structure is asked first (SQLSTATE, S3 code, HTTP status), then the table of wor
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ingestctl.domain.cause_codes import (
@@ -84,10 +84,11 @@ class Finding:
 def read(line: str, common: Side) -> Finding | None:
     """What one line says, or None. Structure speaks before words, a full disk before both."""
     plain = _FINE.sub("", _URL.sub("URL", line.split("[SQL:")[0])).replace("’", "'")
-    side = side_of(line) or common
+    own = side_of(line)
+    side = own or common
     if SIGNS[0].words.found_in(plain):
         return Finding(SIGNS[0].cause, SIGNS[0].retryable, SIGNS[0].weight)
-    found = _read_codes(plain, side) or _read_words(plain, side)
+    found = _read_codes(plain, side) or (_read_words(plain, own) if own else _read_unsigned(plain, common))
     status = HTTP_STATUS.search(plain)
     if found is not None and _is_doubted(found) and status is None and _BUG.search(plain):
         return Finding("download_blocked", "after-fix", found.weight, UPDATE, sure=False)
@@ -167,7 +168,22 @@ def _read_words(line: str, side: Side) -> Finding | None:
         if sign.words.found_in(line):
             sure = sign.weight > 1 and not (sign.cause == "download_timeout" and not side)
             return Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure)
-    return None if side else _read_as_source(line)
+    return None
+
+
+def _read_unsigned(line: str, common: Side) -> Finding | None:
+    """The words of a line that does not show whose it is, in a text where ``common`` spoke.
+
+    Storage and database own what is said around them; of the others only what nobody else would say.
+    What is known by the borrowed side alone, in vague words, counts less than any line of its own.
+    """
+    alone = _read_words(line, "")
+    if common not in OWN and alone is not None and alone.weight > 1:
+        return alone
+    found = (_read_words(line, common) if common else alone) or _read_as_source(line)
+    if found is not None and found != alone and found.weight == 1:
+        return replace(found, weight=0)
+    return found
 
 
 def _read_as_source(line: str) -> Finding | None:

@@ -21,6 +21,7 @@ from ingestctl.domain.cause_reading import Finding, read, side_of
 from ingestctl.domain.cause_signs import TROUBLE
 from ingestctl.domain.errors import IngestError, Retryable
 from ingestctl.domain.exception_chain import describe, links, retry_after
+from ingestctl.domain.log_lines import inside, readings, tails
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,7 +161,8 @@ _NOISE = re.compile(
     r"Metadata:"
     r"|\[[\w:.+-]{2,40}\] [^\s:]{1,80}: (?i:downloading|extracting|requesting|verifying|refetching|"
     r"setting up|"
-    r"logging|retrieving|fetching|checking|solving|querying|decrypting|sleeping)\b(?!.{0,600}(?i:error|fail|"
+    r"logging|logged|retrieving|fetching|checking|solving|querying|decrypting|"
+    r"sleeping)\b(?!.{0,600}(?i:error|fail|"
     r"unable))"
     r"|\[download\] (?:Destination: |[^:]{1,300} has already been downloaded|Downloading (?:item|video|"
     r"playlist) )"
@@ -220,21 +222,41 @@ def _trust(error: IngestError, diagnosis: Diagnosis) -> Diagnosis:
 def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
     if len(text) > _HEAD + _TAIL:
         text = text[:_HEAD] + "\n" + text[-_TAIL:]
-    lines = [clean for line in re.split(r"[\r\n]+", text) if (clean := _clean(line))]
-    common: Side = next((side for line in reversed(lines) if (side := side_of(line))), "")
+    lines = _lines(text)
+    common: Side = next((side for line, _ in reversed(lines) if (side := side_of(line))), "")
     best: tuple[tuple[int, bool, int], Finding, str] | None = None
-    for number, line in enumerate(lines):
-        found = None if _is_news(line) else read(line, common)
+    for number, (line, outer) in enumerate(lines):
+        news = _LEVEL.match(line) or _LEVEL.match(outer)
+        found = _read(line, "" if news else common)
         if found is None or (best and best[1].coded and not found.coded and best[1].cause == found.cause):
             continue
-        aside = bool(_WARNING.search(line) or _LEVEL.match(line))
+        aside = bool(news or _WARNING.search(line) or _WARNING.search(outer))
         weight = min(found.weight, 1) if _TRIED.search(line) else found.weight
         rank = (weight, not aside, number)
         if best is None or rank >= best[0]:
             best = (rank, found, line)
     if best is None:
-        return _result(Finding("internal", "after-fix", sure=False), lines[-1] if lines else "", wait)
+        return _result(Finding("internal", "after-fix", sure=False), lines[-1][0] if lines else "", wait)
     return _result(best[1], best[2], wait)
+
+
+def _lines(text: str) -> list[tuple[str, str]]:
+    """The lines that say something, those inside JSON too, each with the line of the log that holds it."""
+    outer = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+    parts = ((part, _clean(line)) for line in outer for part in (line, *inside(line.strip())))
+    return [(clean, line) for part, line in parts if (clean := _clean(part))]
+
+
+def _read(line: str, common: Side) -> Finding | None:
+    """What a line says, with or without what the log put around it, the weightier of both; of news None."""
+    told = readings(line)
+    if any(_is_news(text) for text in (*told, *inside(line))):
+        return None
+    side = side_of(line) or common
+    found = [finding for text in reversed(told) if (finding := read(text, side))]
+    if found:
+        return max(found, key=lambda finding: finding.weight)
+    return next((finding for text in tails(told[-1]) if (finding := read(text, side))), None)
 
 
 def _is_news(line: str) -> bool:

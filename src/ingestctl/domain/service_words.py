@@ -28,7 +28,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"storage)|(?-i:errors\.DiskFull|DiskFullError)|"
             r"cap exceeded|storage[ _]cap|storage quota|storage ?full|drive path full|minimum free (?:disk|"
             r"drive)",
-            r"sqlstate[\s:=(]{0,3}53100|wrote only \d+ of \d+ bytes|bucket quota (?!check)|quota of the bucket|cap exceeded|"
+            r"sqlstate[\s:=(]{0,3}53100|wrote only \d+ of \d+ bytes|bucket quota (?!check)|"
+            r"quota of the bucket|cap exceeded|"
             r"insufficient ?storage|ephemeral[- ](?:local )?storage",
             r"usage .{0,60}exceeds the|no (?:more )?(?:free|writable) volumes|low (?:on )?disk|"
             r"flood[- ]stage|(?:no free|out of) inodes|"
@@ -104,10 +105,13 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"certificate|name or service not known|nodename nor servname|(?:permission|authorization) denied",
-            r"authentication method|authentication not supported|channel binding|private key|SASL auth\w+ mech|"
+            r"certificate|name or service not known|nodename nor servname|(?:permission|"
+            r"authorization) denied",
+            r"authentication method|authentication not supported|channel binding|private key|"
+            r"SASL auth\w+ mech|"
             r"(?:GSSAPI|SSL)\b.{0,30}(?:required|impossible)|(?:password|service) file|ssl protocol version|"
-            r"invalid (?:port|uri|percent|integer value)|connection info string|socket path .{1,200} too long",
+            r"invalid (?:port|uri|percent|integer value)|connection info string|"
+            r"socket path .{1,200} too long",
         ),
         "database_error",
         "after-fix",
@@ -152,11 +156,13 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"lock not available|max clients|"
             r"rolled back due|can.t reconnect|invalid transaction|transaction is rolled back|recovery mode|"
             r"shutting down|connection.{0,30}(?:exhausted|in use|lost|dead|gone away)|query timeout",
-            r"out of memory|memory exhausted|ssl error|decryption failed|try again|temporarily|temporary (?:fail|"
+            r"out of memory|memory exhausted|ssl error|decryption failed|try again|temporarily|"
+            r"temporary (?:fail|"
             r"err|prob)|not enough shared memory|"
             r"too many (?:\w+ ){0,2}(?:clients|connections|sessions|requests|attempts|processes|open|users|"
             r"locks|failed)|"
-            r"terminated by signal|interrupted system call|could not fork|(?<!\" is )not available|unavailable|"
+            r"terminated by signal|interrupted system call|could not fork|(?<!\" is )not available|"
+            r"unavailable|"
             r"concurrent (?:update|delete)|being used by|in use by pid|is active for pid|"
             r"pending trigger events|due to administrator command",
             r"dial (?:tcp|unix).{0,80}(?:no such file|connect)|is the server running|failover|"

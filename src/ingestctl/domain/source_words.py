@@ -130,7 +130,10 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         weight=1,
     ),
     Sign(
-        _words(r"live dash|(?:downloading )?(?:live|encrypted) \w{2,12} (?:videos?|streams?) (?:is|are) not supported"),
+        _words(
+            r"live dash|(?:downloading )?(?:live|encrypted) \w{2,12} (?:videos?|streams?) (?:is|"
+            r"are) not supported"
+        ),
         "download_blocked",
         "after-fix",
         guidance=UPDATE,

@@ -63,7 +63,9 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     # --- media --------------------------------------------------------------------------------
     Sign(  # an extractor of a page that shows something else
-        _words(r"^error: (?:\[[^\]]{1,40}\] \S{1,80}: )?.{0,80}\bis not a video\b"), "invalid_source", "no"
+        _words(r"\berror: (?:\[[^\]]{1,40}\] \S{1,80}: )?[^:]{0,80}\bis not a video\b"),
+        "invalid_source",
+        "no",
     ),
     Sign(_words(r"timeoutexpired: .{0,40}ff(?:mpeg|probe)"), "audio_extraction_failed", "yes"),
     Sign(_words(r"when processing input: 'avcodec_"), "audio_extraction_failed", "after-fix"),
@@ -193,8 +195,10 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"no player clients have been|supported clients are|is not a valid \w{1,20} selection|"
             r"multiple matching extractors|does not work from bundled|invalid backend value|"
             r"unscoped cookies|client certificate|invalid (?:format|filter) specification|"
-            r"\bformat specified in|curl version too old|no authenticators for|unsafe (?:conversion|placeholder)|"
-            r"source address\b|socks\d?error|offered authentication methods|shell not found|sponskrub not found|multiple separate formats|"
+            r"\bformat specified in|curl version too old|no authenticators for|unsafe (?:conversion|"
+            r"placeholder)|"
+            r"source address\b|socks\d?error|offered authentication methods|shell not found|"
+            r"sponskrub not found|multiple separate formats|"
             r"unable to choose an output format|can't open file|no such file or directory: ?'[\w-]{2,20}'|"
             r"please install (?:any|it)\b|could (?:not )?be run\b|cannot write (?:\w+ ){1,5}(?:file|to)\b|"
             r"failed to load cookies|is detected but is too old|"
