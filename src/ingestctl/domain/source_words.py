@@ -120,15 +120,6 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "no",
         where="source",
     ),
-    Sign(  # a bug of yt-dlp itself or of a plugin, told without its exception's name
-        _words(
-            r"(?:hooks|processing): .{0,40}(?:object (?:is not|has no)|index out of range|positional arg|"
-            r"unexpected keyword)"
-        ),
-        "internal",
-        "after-fix",
-        weight=1,
-    ),
     Sign(
         _words(
             r"live dash|(?:downloading )?(?:live|encrypted) \w{2,12} (?:videos?|streams?) (?:is|"
