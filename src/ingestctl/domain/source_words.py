@@ -292,7 +292,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"supporter|have to pay|not free|inaccessible|referer|restricted|rejected|members?[- ]only",
             r"join this channel|members on|(?:video|content|post|episode|account|it) (?:\S+ )?is locked|"
             r"premium|"
-            r"subscri|paid|payment|purchase|rent(?:al|ed)?\b|paywall",
+            r"subscri(?!ptable)|paid|payment|purchase|rent(?:al|ed)?\b|paywall",
             r"pay to|ticket|(?:only|be) (?:available|visible|accessible) (?:to|for)|"
             r"friends|followers",
             r"have (?:access|permission)|not authori[sz]ed|forbidden",
