@@ -61,7 +61,7 @@ _PASSES = re.compile(r"(?:try|retry) (?:again|later)|maintenance|temporarily", r
 """What a server says beside a code that is not known, when the same request will do later."""
 _PUZZLED = re.compile(
     r"unable to|failed to|could not be|cannot|can't|missing|unexpected|unsupported|streamable|"
-    r"encountered an error",
+    r"encountered an error|reported error|an unknown error",
     re.IGNORECASE,
 )
 """What an extractor says when the page is not what it knows."""

@@ -84,7 +84,7 @@ TRANSPORT: tuple[str, ...] = (
     r"content ?too ?short|unexpected eof|eof occurred in violation|unexpected_eof|eof while reading",
     r"transport endpoint|i/o timeout|max retries exceeded|server disconnected|socket hang up|bad ?statusline",
     r"protocolerror|giving up after \d+|unable to read chunk|no data blocks|get any data blocks",
-    r"downloaded file is empty|content retrieved|downloaded \d+ bytes, expected",
+    r"downloaded file is empty|content retrieved|downloaded \d+ bytes, expected|while only \d+ bytes got",
     r"(?:curl: |curl error |code )\(?(?:6|7|18|28|35|16|52|55|56|92)\)|stream (?:was )?reset",
     r"http/?2.{0,20}(?:reset|goaway)|payload (?:is )?not completed|peer closed|remoteprotocolerror",
     r"client(?:payload|connector|oserror)\w{0,20}|chunkedencoding|incomplete (?:chunked|message|download)",

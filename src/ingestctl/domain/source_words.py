@@ -215,7 +215,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"no such (?!file)\w+|url is incorrect|(?:includes?|contains?) no videos?|"
             r"(?:is|are|was|currently|been) (?:currently |been )?(?:unavailable|"
             r"not (?:currently )?available)",
-            r"does not contain (?:any )?audio|(?:is|are) private\b|no (?:\w+ ){1,4}(?:found|exists?|"
+            r"does not contain (?:any )?audio|(?:is|are) private\b|no (?:\w+ ){1,6}(?:found|exists?|"
             r"could be found)",
             r"private (?:video|post|account|content|playlist|group|profile|show)",
             r"(?:video|post|account|profile|it|track|content|playlist|tweet) (?:is|are) (?:set to )?private",
@@ -248,7 +248,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"not archived|rights (?:have )?expired|with id \S+ exists|no video/audio found|"
             r"replay is disabled|"
             r"not (?:been )?made available|neither archive|website is no|without video id|"
-            r"invalid \w+ redirect|"
+            r"invalid (?:\w+ ){1,3}redirect|\bblob url|no \w+ in url|"
             r"url is missing|is not a file|link (?:is|has) (?:expired|dead)|empty playlist|"
             r"does not pass filter|invalid video id|forget to quote the url|only video extraction|"
             r"does the playlist exist|(?:channel|user|account|profile|playlist) has no \w|"
