@@ -51,6 +51,7 @@ LOGS: dict[str, Callable[[str], str]] = {
     "before a summary": lambda text: text + _AFTER,
     "in a traceback": lambda text: f"{_TRACE}worker.errors.JobFailed: {text}",
     "before a second traceback": lambda text: f"{text}\n\n{_TRACE}worker.errors.JobFailed: job 7f3a failed",
+    "as a program's output": lambda text: f"Command 'x' returned 1: stderr={text.encode()!r}",
     "in a JSON traceback": lambda text: json.dumps({"level": "ERROR", "exception": _TRACE + text}),
 }
 
@@ -95,5 +96,6 @@ def test_a_line_is_read_without_its_prefix_and_with_it() -> None:
 def test_only_a_json_log_line_has_lines_inside() -> None:
     assert inside('{"level": "error", "msg": "first\\nsecond"}') == ("first", "second")
     assert inside('worker-1 | {"message": "told"}') == ("told",)
+    assert inside("stderr=b'first\\n\\tsecond\\n'") == ("stderr=b'first", " second")
     for other in ("no JSON", "{'a': 1}", '{"code": 403}', '["msg"]', "{" * 30_000 + "}" * 30_000):
         assert inside(other) == ()

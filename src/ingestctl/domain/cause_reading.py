@@ -53,7 +53,8 @@ _REPORTED = re.compile(r"ERROR: (?=\S)")
 _SENTENCE = re.compile(r"ERROR: (?=[A-Z\"'])")
 """The same, where it is a sentence: other programs say "ERROR: failed to ..." too."""
 _BUG = re.compile(
-    r"^(?!.{0,200}\b(?:(?:unsupported|invalid) url:|said:)).{0,1500}please report this (?:issue|bug)",
+    r"^(?!.{0,200}\b(?:(?:unsupported|invalid) url(?::| protocol)|said:))"
+    r".{0,1500}please report this (?:issue|bug)",
     re.IGNORECASE,
 )
 """What they add when they did not expect the error: the extractor is at fault, not the address."""

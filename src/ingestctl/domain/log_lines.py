@@ -18,10 +18,11 @@ _PREFIX = re.compile(
     rf"|\[(?i:{_LEVEL})\]|{_LEVEL}(?=[ |-])"  # "ERROR: " may be the tool's own
     rf"|{_LEVEL}:[a-z_][\w.]{{1,60}}:"  # logging.basicConfig
     r"|[a-z_]{2,20}=[^\s\"']{1,80}(?= )"
-    r"|msg=\"|\[\d{1,7}\]|[-|]"
+    r"|[a-z_]{2,20}=b?[\"']|b?[\"'](?=\w)|\[\d{1,7}\]|[-|]"
     r"|(?<=\S )[a-z_][a-z0-9_.]{1,60}(?:\[\d+\])?:(?= ))"  # a logger's name after its level
 )
 _MESSAGE_KEYS = ("event", "msg", "message", "error", "err", "detail", "exception", "exc_info", "stack", "log")
+_ESCAPE = re.compile(r"\\t|\\(['\"\\])")
 _MAX_JSON = 20_000
 _MAX_TAILS = 5
 
@@ -38,11 +39,15 @@ def readings(line: str) -> tuple[str, ...]:
 def tails(line: str) -> tuple[str, ...]:
     """What follows each colon: the reasons behind "job 7 failed: ..." and the like."""
     parts = line.split(": ")
-    return tuple(": ".join(parts[number:]) for number in range(1, min(len(parts), _MAX_TAILS)))
+    behind = (": ".join(parts[number:]) for number in range(1, min(len(parts), _MAX_TAILS)))
+    return tuple(readings(tail)[-1] for tail in behind if tail.strip())
 
 
 def inside(line: str) -> tuple[str, ...]:
-    """The lines of the message that a JSON log line holds; none if it is no such line."""
+    """The lines of the message that a JSON log line or a quoted output holds; none if it is no such line."""
+    if "\\n" in line and not line.startswith("{"):
+        parts = (_ESCAPE.sub(lambda found: found[1] or " ", part) for part in re.split(r"(?:\\r)?\\n", line))
+        return tuple(part.rstrip("'\" ") for part in parts if part.strip("'\" "))
     start = line.find("{")
     if start < 0 or start > 80 or not line.endswith("}") or len(line) > _MAX_JSON:
         return ()

@@ -120,7 +120,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"server closed the connection|(?<!ms: )could not connect to server|connection to server (?:at|"
+            r"server closed the connection|server terminated abnormally|"
+            r"(?<!ms: )could not connect to server|connection to server (?:at|"
             r"on)",
             r"(?:database|table) (?:table |schema )?is locked|SQLITE_(?:BUSY|LOCKED)|deadlock detected",
             r"max client(?:s| connections) reached|could not serialize|serialization failure|"

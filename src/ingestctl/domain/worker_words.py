@@ -94,7 +94,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(  # ffmpeg's own summaries, after the line that told
         _words(
-            r"^error opening (?:in|out)put files?(?: [^:]{1,400})?(?:: (?:invalid argument|"
+            r"^error opening (?:in|out)put files?(?: (?:[a-z]:)?[^:]{1,400})?(?:: (?:invalid argument|"
             r"result not .{1,20}|"
             r"not yet implemented.{1,40}|end of file|"
             r"(?:generic|i/o|input/output|unknown) error.{0,40}))?$"
@@ -200,7 +200,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"source address\b|socks\d?error|offered authentication methods|shell not found|"
             r"sponskrub not found|multiple separate formats|"
             r"unable to choose an output format|can't open file|no such file or directory: ?'[\w-]{2,20}'|"
-            r"please install (?:any|it)\b|could (?:not )?be run\b|cannot write (?:\w+ ){1,5}(?:file|to|shortcut)\b|"
+            r"please install (?:any|it)\b|could (?:not )?be run\b|cannot write (?:\w+ ){1,5}(?:file|to|"
+            r"shortcut)\b|"
             r"failed to load cookies|is detected but is too old|"
             r"no package metadata|packagenotfound|wrong elf class|unsupported locale|"
             r"(?:must|cannot) be used together|but (?:codec copy|streamcopy) was selected|"
