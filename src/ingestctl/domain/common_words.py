@@ -17,7 +17,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"proxy (?:error|server|connection)|(?:unable|failed|cannot) (?:to )?connect to (?:the )?proxy",
             r"proxyerror|tunnel connection failed|socks\d? ?(?:proxy|error)|407 proxy|tunneling socket|"
             r"resolve proxy|"
-            r"proxy url|"
+            r"proxy url|proxyschemeunsupported|TLS (?:certificate|key) file, invalid path|"
             r"socks\d authentication|socks support|connection to proxy|connect tunnel|invalidproxy|"
             r"socks version",
         ),

@@ -164,6 +164,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"locks|failed)|"
             r"terminated by signal|interrupted system call|could not fork|(?<!\" is )not available|"
             r"unavailable|"
+            r"socket closed|connection is bad|requests waiting|flushing failed|(?:send|"
+            r"receiv)ing (?:\w+ ){1,3}failed|"
             r"concurrent (?:update|delete)|being used by|in use by pid|is active for pid|"
             r"pending trigger events|due to administrator command",
             r"dial (?:tcp|unix).{0,80}(?:no such file|connect)|is the server running|failover|"
@@ -225,7 +227,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"paramvalidationerror|object lock|nosuchbucket|bucket does not exist|nosuchkey|"
+            r"paramvalidationerror|not dns compatible|object lock|nosuchbucket|bucket does not exist|"
+            r"nosuchkey|"
             r"specified key does not exist|invalid bucket name",
             r"bucket \S{1,80} (?:does not exist|not found)|permanentredirect|must be addressed using",
             r"preconditionfailed|pre-conditions you specified|entitytoolarge|methodnotallowed|invalidpart\b",
@@ -254,7 +257,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"slow ?down|reduce your request rate|service ?unavailable|internal ?(?:server ?)?error",
             r"please try again|temporarily|overloaded|throttl|too many requests|server not initialized",
             r"\bbusy\b|exceeded maximum number|send failed|within the specified|"
-            r"insufficient\w*quorum|resources? (?:are|is) insufficient|try again|quorum|backend ?down|"
+            r"insufficient\w*quorum|request capacity|resources? (?:are|is) insufficient|try again|quorum|"
+            r"backend ?down|"
             r"checksum .{0,90}(?:fail|mismatch|did not|does not|differ|invalid)|"
             r"does not match what was computed|storage error|service error|"
             r"backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
