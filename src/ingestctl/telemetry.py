@@ -5,6 +5,7 @@ By the standard library alone: structlog would add 65 ms (it loads rich) to ever
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -46,6 +47,37 @@ class _JsonLines(logging.Formatter):
         return json.dumps(self._redact.data(entry), default=str)
 
 
+class _LogFile(WatchedFileHandler):
+    """A log file that logrotate may move. That it cannot be written is said once, and costs no job."""
+
+    _lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lost = self._lost
+        try:
+            super().emit(record)
+        except OSError:  # moved away, and no new one can be opened
+            self.handleError(record)
+        if self._lost == lost:
+            self._lost = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        if not self._lost:
+            sys.stderr.write(
+                f"warning: {self.baseFilename} cannot be written: {error.strerror}; "
+                "its lines are lost until it can. Free space, or mend INGESTCTL_LOG_DIR.\n"
+            )
+        self._lost += 1
+        if self.stream is not None:  # what is left in its buffer would keep it from being opened anew
+            with contextlib.suppress(OSError):
+                self.stream.close()
+            self.stream, self.dev, self.ino = None, -1, -1
+
+
 def configure(level: str, redact: Redactor, *, log_dir: Path | None, to_stderr: bool) -> logging.Logger:
     """Build the logger: JSON lines to stderr and, if a folder is given, to a file that logrotate may move."""
     logger = logging.getLogger("ingestctl")
@@ -56,7 +88,7 @@ def configure(level: str, redact: Redactor, *, log_dir: Path | None, to_stderr: 
     if log_dir is not None:
         try:
             log_dir.mkdir(parents=True, exist_ok=True)
-            handlers.append(WatchedFileHandler(log_dir / LOG_FILE, encoding="utf-8"))
+            handlers.append(_LogFile(log_dir / LOG_FILE, encoding="utf-8"))
         except OSError as error:
             raise ConfigurationError(
                 f"INGESTCTL_LOG_DIR={str(log_dir)!r} cannot be used: {error.strerror}",
