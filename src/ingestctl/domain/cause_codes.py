@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SOURCE_STATUS: dict[int, tuple[str, Retryable]] = {
     402: ("rate_limited", "yes"),  # youtube-dl's FAQ: 402 and 429 both mean overuse
     404: ("invalid_source", "no"),
+    407: ("configuration", "after-fix"),  # it is the proxy that asks
     408: ("download_timeout", "yes"),
     410: ("invalid_source", "no"),
     416: ("download_timeout", "yes"),

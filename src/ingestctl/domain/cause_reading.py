@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 SIGNS = (*SERVICE_SIGNS, *WORKER_SIGNS, *SOURCE_SIGNS, *COMMON_SIGNS)
 
 _URL = re.compile(r"\b(?:https?|s3|rtmp)://[^\s'\"<>)]+", re.IGNORECASE)
+_STATUS_PAGE = re.compile(r"https?://(?:httpstatuses\.com|developer\.mozilla\.org/\S{1,60})/([45]\d\d)\b")
+"""Where httpx sends its readers for the status that it does not name again."""
+_NO_STATUS = re.compile(r"bad status ?line|expected http/", re.IGNORECASE)
+"""A reply that is no HTTP, to which a client has given a status of its own."""
 _FINE = re.compile(
     r"\b(?:0|no|without(?: any)?) (?:errors?|failures?|warnings?|problems?|failed)\b|\b(?:errors?|failed|"
     r"failures?)[:=] ?0\b",
@@ -84,13 +88,14 @@ class Finding:
 
 def read(line: str, common: Side) -> Finding | None:
     """What one line says, or None. Structure speaks before words, a full disk before both."""
-    plain = _FINE.sub("", _URL.sub("URL", line.split("[SQL:")[0])).replace("’", "'")
+    plain = _STATUS_PAGE.sub(r"HTTP status \1", line.split("[SQL:")[0])
+    plain = _FINE.sub("", _URL.sub("URL", plain)).replace("’", "'").replace("‘", "'")
     own = side_of(line)
     side = own or common
     if SIGNS[0].words.found_in(plain):
         return Finding(SIGNS[0].cause, SIGNS[0].retryable, SIGNS[0].weight)
     found = _read_codes(plain, side) or (_read_words(plain, own) if own else _read_unsigned(plain, common))
-    status = HTTP_STATUS.search(plain)
+    status = None if _NO_STATUS.search(plain) else HTTP_STATUS.search(plain)
     if found is not None and _is_doubted(found) and status is None and _BUG.search(plain):
         return Finding("download_blocked", "after-fix", found.weight, UPDATE, sure=False)
     if status is None or (found is not None and found.weight >= 2 and found.cause not in _GENERIC):

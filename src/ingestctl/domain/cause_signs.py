@@ -83,8 +83,9 @@ TRANSPORT: tuple[str, ...] = (
     r"server misbehaving|incompleteread|incomplete read|bytes read(?:,|\.| )|bytes missing",
     r"content ?too ?short|unexpected eof|eof occurred in violation|unexpected_eof|eof while reading",
     r"transport endpoint|i/o timeout|max retries exceeded|server disconnected|socket hang up|bad ?statusline",
-    r"protocolerror|giving up after \d+|unable to read chunk|no data blocks|get any data blocks",
-    r"downloaded file is empty|content retrieved|downloaded \d+ bytes, expected|while only \d+ bytes got",
+    r"protocolerror|unable to read chunk|got eof from|non-properly terminated|received http/0|rtmp handshake|"
+    r"no data blocks|get any data blocks",
+    r"no data received|content retrieved|downloaded \d+ bytes, expected|while only \d+ bytes got",
     r"(?:curl: |curl error |code )\(?(?:6|7|18|28|35|16|52|55|56|92)\)|stream (?:was )?reset",
     r"http/?2.{0,20}(?:reset|goaway)|payload (?:is )?not completed|peer closed|remoteprotocolerror",
     r"client(?:payload|connector|oserror)\w{0,20}|chunkedencoding|incomplete (?:chunked|message|download)",

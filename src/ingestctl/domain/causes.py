@@ -13,7 +13,7 @@ is ``internal`` with low confidence: never a guess.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -21,12 +21,13 @@ from ingestctl.domain.cause_reading import Finding, read, side_of
 from ingestctl.domain.cause_signs import TROUBLE
 from ingestctl.domain.errors import IngestError, Retryable
 from ingestctl.domain.exception_chain import describe, links, retry_after
-from ingestctl.domain.log_lines import inside, readings, tails
+from ingestctl.domain.log_lines import CODE, FRAME, inside, lines, readings, tails
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ingestctl.domain.cause_signs import Side
+    from ingestctl.domain.log_lines import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,11 @@ _WARNING = re.compile(
     r"\bwarn(?:ing)?\b|^\W*\[?(?:info|debug|notice)\b|\]\[(?:info|debug)\]|\bretrying\b|\bskipping\b",
     re.IGNORECASE,
 )
-_TRIED = re.compile(r"\bretrying\b.{0,20}\((\d{1,3})/(?!\1\))\d{1,3}\)", re.IGNORECASE)
+_TRIED = re.compile(
+    r"\bretrying\b.{0,20}\((\d{1,3})/(?!\1\))\d{1,3}\)|"
+    r"\(attempt (\d{1,3}) of (?!\2\))\d{1,3}\)",
+    re.IGNORECASE,
+)
 """An early try, of which the lines after it tell the end."""
 _LEVEL = re.compile(r"^.{0,60}\b(?:INFO|DEBUG|TRACE|LOG(?=:))\b|^\[info\]|^level=(?:info|debug)\b")
 _TOLD = re.compile(
@@ -222,35 +227,36 @@ def _trust(error: IngestError, diagnosis: Diagnosis) -> Diagnosis:
 def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
     if len(text) > _HEAD + _TAIL:
         text = text[:_HEAD] + "\n" + text[-_TAIL:]
-    lines = _lines(text)
-    common: Side = next((side for line, _ in reversed(lines) if (side := side_of(line))), "")
+    told = [replace(line, text=_clean(line.text), outer=_clean(line.outer)) for line in lines(text)]
+    common: Side = next((side for line in reversed(told) if (side := _shared_side(line))), "")
     best: tuple[tuple[int, bool, int], Finding, str] | None = None
-    for number, (line, outer) in enumerate(lines):
-        news = _LEVEL.match(line) or _LEVEL.match(outer)
-        found = _read(line, "" if news else common)
+    for number, line in enumerate(told):
+        news = _LEVEL.match(line.text) or _LEVEL.match(line.outer)
+        found = None if line.most == CODE else _read(line.text, "" if news else common)
         if found is None or (best and best[1].coded and not found.coded and best[1].cause == found.cause):
             continue
-        aside = bool(news or _WARNING.search(line) or _WARNING.search(outer))
-        weight = min(found.weight, 1) if _TRIED.search(line) else found.weight
+        aside = bool(news or _WARNING.search(line.text) or _WARNING.search(line.outer))
+        weight = min(found.weight, line.most, 1 if _TRIED.search(line.text) else 9)
         rank = (weight, not aside, number)
         if best is None or rank >= best[0]:
-            best = (rank, found, line)
+            best = (rank, found, line.text)
     if best is None:
-        return _result(Finding("internal", "after-fix", sure=False), lines[-1][0] if lines else "", wait)
+        return _result(Finding("internal", "after-fix", sure=False), told[-1].text if told else "", wait)
     return _result(best[1], best[2], wait)
 
 
-def _lines(text: str) -> list[tuple[str, str]]:
-    """The lines that say something, those inside JSON too, each with the line of the log that holds it."""
-    outer = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
-    parts = ((part, _clean(line)) for line in outer for part in (line, *inside(line.strip())))
-    return [(clean, line) for part, line in parts if (clean := _clean(part))]
+def _shared_side(line: Line) -> Side:
+    """Whose text this is, as far as the line shows. A bug of yt-dlp is a source's only in an extractor."""
+    side = side_of(line.text) if line.most != CODE else ""
+    own_frame = side == "source" and FRAME.match(line.text) and "/extractor/" not in line.text
+    return "" if own_frame else side
 
 
 def _read(line: str, common: Side) -> Finding | None:
     """What a line says, with or without what the log put around it, the weightier of both; of news None."""
     told = readings(line)
-    if any(_is_news(text) for text in (*told, *inside(line))):
+    held = inside(line)
+    if any(_is_news(text) for text in told) or (held and all(_is_news(text) for text in held)):
         return None
     side = side_of(line) or common
     found = [finding for text in reversed(told) if (finding := read(text, side))]

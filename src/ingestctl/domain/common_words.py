@@ -17,7 +17,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"proxy (?:error|server|connection)|(?:unable|failed|cannot) (?:to )?connect to (?:the )?proxy",
             r"proxyerror|tunnel connection failed|socks\d? ?(?:proxy|error)|407 proxy|tunneling socket|"
             r"resolve proxy|"
-            r"proxy url|proxyschemeunsupported|TLS (?:certificate|key) file, invalid path|"
+            r"proxy url|proxyscheme\w+|unsupported proxy|proxy tunneling|proxy authentication|"
+            r"TLS (?:certificate|key) file, invalid path|"
             r"socks\d authentication|socks support|connection to proxy|connect tunnel|invalidproxy|"
             r"socks version",
         ),
@@ -70,7 +71,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(
             r"ssl: |initializesecuritycontext|certificate verify|maximum \(\d+\) redirects|was not ok\b|"
             r"redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
-            r"4xx client error|certificate (?:problem|has expired|is not)|local issuer|x509|toomanyredirects|"
+            r"redirections exceeded|not trusted\b|known issuer|owner does not match|certificate (?:problem|"
+            r"has expired|is not)|local issuer|x509|toomanyredirects|"
             r"exceeded \d+ redirects",
             r"handshake|peer certificate|PeerUnverified|infinite loop|certificateerror|"
             r"hostname .{1,80} doesn.t match|redirect loop|"
@@ -106,6 +108,17 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         "yes",
         where="source",
     ),
+    Sign(_words(r"username/password authentication failed"), "download_blocked", "after-fix"),
+    Sign(  # what says how it ended, after the line that told why
+        _words(
+            r"giving up after \d+|downloaded file is empty|"
+            r"unable to establish ssl connection"
+        ),
+        "download_timeout",
+        "yes",
+        weight=1,
+    ),
+    Sign(_words(r"4xx client error"), "download_blocked", "after-fix", weight=1),
     Sign(  # a tool's own summary, after the line that told
         _words(
             r"failed to download (?:entry|item|video|url)\W*$|^\W*(?:error: )?download (?:has )?failed\W*$"
@@ -137,16 +150,24 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"conversion failed|ffmpeg\w*(?:error|exception)|exited with (?:exit )?code \d.{0,200}ffmpeg|"
-            r"@ (?:0x)?[0-9a-f]{6,16}\] .{0,60}(?:invalid argument|generic error)|"
-            r"ff(?:mpeg|probe)\S{0,8} (?:exited|failed|returned|error|died|process)",
-            r"ff(?:mpeg|probe)\b.{0,600}non-zero exit|error opening input|(?:error|"
-            r"fail\w*).{0,30}\bff(?:mpeg|probe)\b",
-            r"postprocess(?:ing|or)|non-zero exit-code",
+            r"conversion failed|@ (?:0x)?[0-9a-f]{6,16}\] .{0,60}(?:invalid argument|generic error)|"
+            r"error opening input|postprocess(?:ing|or)|non-zero exit-code",
         ),
         "audio_extraction_failed",
         "after-fix",
         weight=1,
+    ),
+    # the last of ffmpeg
+    Sign(
+        _words(
+            r"ff(?:mpeg|probe)\S{0,8} (?:exited|failed|returned|error|died|process)|ffmpeg\w*(?:error|"
+            r"exception)",
+            r"exited with (?:exit )?code \d.{0,200}ffmpeg|ff(?:mpeg|probe)\b.{0,600}non-zero exit|"
+            r"(?:error|fail\w*).{0,30}\bff(?:mpeg|probe)\b",
+        ),
+        "audio_extraction_failed",
+        "after-fix",
+        weight=0,
     ),
     # --- who is talking, where their words are not known --------------------------------------
     Sign(_words(TROUBLE), "database_error", "after-fix", where="database", weight=1),

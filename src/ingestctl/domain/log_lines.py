@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _STAMP = (
     r"\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
@@ -21,10 +26,48 @@ _PREFIX = re.compile(
     r"|[a-z_]{2,20}=b?[\"']|b?[\"'](?=\w)|\[\d{1,7}\]|[-|]"
     r"|(?<=\S )[a-z_][a-z0-9_.]{1,60}(?:\[\d+\])?:(?= ))"  # a logger's name after its level
 )
-_MESSAGE_KEYS = ("event", "msg", "message", "error", "err", "detail", "exception", "exc_info", "stack", "log")
+_MESSAGE_KEYS = frozenset(["event", "msg", "message", "error", "err", "detail", "reason"])
+_NO_MESSAGE = frozenset(
+    ["ts", "time", "timestamp", "at", "level", "logger", "name", "file", "url", "path", "cmd"]
+)
+FRAME = re.compile(r"( *)File \"[^\"]{1,400}\", line \d")
 _ESCAPE = re.compile(r"\\t|\\(['\"\\])")
 _MAX_JSON = 20_000
 _MAX_TAILS = 5
+_MAX_DEPTH = 4
+CODE, AROUND = -2, -3
+"""The most weight of source code in a traceback, and of a line that only holds others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that says something. ``outer`` is the log's own line that holds it (mostly the same);
+    ``most`` is the greatest weight its words may have: source code that a traceback shows, and what
+    surrounds other lines, only count where nothing else speaks."""
+
+    text: str
+    outer: str
+    most: int = 9
+
+
+def lines(text: str) -> Iterator[Line]:
+    """The lines of a text, and after a line that holds others (JSON, quoted output) those."""
+    for outer, is_code in _with_code(re.split(r"[\r\n]+", text)):
+        held = inside(outer.strip())
+        yield Line(outer, outer, CODE if is_code else AROUND if held else 9)
+        yield from (Line(part, outer, CODE if is_code else 9) for part, is_code in _with_code(held))
+
+
+def _with_code(rows: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """Each line that is not blank, and whether it is source code below a frame of a Python traceback."""
+    frame = -1
+    for row in rows:
+        if not row.strip():
+            continue
+        found = FRAME.match(row)
+        indent = len(row) - len(row.lstrip(" "))
+        frame = len(found[1]) if found else frame if indent > frame else -1
+        yield row, found is None and frame >= 0
 
 
 def readings(line: str) -> tuple[str, ...]:
@@ -55,7 +98,16 @@ def inside(line: str) -> tuple[str, ...]:
         told = json.loads(line[start:])
     except (ValueError, RecursionError):
         return ()
-    values = (told.get(key) for key in _MESSAGE_KEYS)
-    return tuple(
-        part for value in values if isinstance(value, str) for part in value.splitlines() if part.strip()
-    )
+    return tuple(part for value in _strings(told, "", 0) for part in value.splitlines() if part.strip())
+
+
+def _strings(told: object, key: str, depth: int) -> Iterator[str]:
+    if isinstance(told, str) and (" " in told or key in _MESSAGE_KEYS):
+        yield told
+    elif depth < _MAX_DEPTH and isinstance(told, dict):
+        for name, value in told.items():
+            if name not in _NO_MESSAGE:
+                yield from _strings(value, name, depth + 1)
+    elif depth < _MAX_DEPTH and isinstance(told, list):
+        for value in told:
+            yield from _strings(value, key, depth + 1)

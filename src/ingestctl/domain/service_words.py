@@ -42,7 +42,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     # --- PostgreSQL and SQLite ---------------------------------------------------------------
     Sign(
         _words(
-            r"(?:password|peer|ident|sasl|scram|md5|gssapi|ldap)[\w ]{0,12} authentication failed",
+            r"(?:(?<!username/)password|peer|ident|sasl|scram|md5|gssapi|"
+            r"ldap)[\w ]{0,12} authentication failed",
             r"no pg_hba\.conf entry|authentication failed for user",
             r"role \"[^\"]{0,80}\" (?:does not exist|is not permitted)|no password supplied",
             r"database \"[^\"]{0,80}\" does not exist|permission denied for (?:table|schema|relation)",

@@ -129,7 +129,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
         "after-fix",
         guidance=UPDATE,
     ),
-    Sign(_words(r"fragment \S{1,8} not found"), "download_timeout", "yes"),
+    Sign(_words(r"fragment \S{1,8} not found"), "download_timeout", "yes", weight=1),
     Sign(_words(r"no playable streams? found"), "invalid_source", "no", where="source", weight=1),
     Sign(
         _words(r"\bDRM\b|widevine|fairplay|playready|digital rights|encrypted media"),
@@ -225,7 +225,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"taken down)",
             r"terminated|suspended|copyright|terms of (?:service|use)|no longer (?:available|exist|"
             r"accessible)",
-            r"(?:does|do|did) ?n[o']t exist|doesn.t exist|(?<!fragment )not (?:be )?found\b",
+            r"(?:does|do|did) ?n[o']t exist|doesn.t exist|(?<!fragment )(?<!domain name )not (?:be )?found\b",
             r"unsupported .{0,30}\burl|could ?n[o']t be found|cannot find|can.t find|unsupported url",
             r"is not a valid url|invalid url|no host (?:given|supplied)|unsupported (?:url )?scheme",
             r"no suitable extractor|unsupported protocol|incomplete youtube id|truncated (?:id|url)",

@@ -52,7 +52,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"startup) probe|TimeLimitExceeded|panic: (?:runtime|assertion)|"
             r"goroutine \d+ \[running|\bSIGTERM\b|lease expired|(?:missed|no|lost) heartbeat|"
             r"heartbeat (?:lost|failed|timed|timeout|expired|missed)|unable to allocate",
-            r"can't start new thread|pthread_create failed|memory allocation error|malloc failed|"
+            r"can't start new thread|realloc: cannot|xmalloc: |cannot allocate \d+ bytes|"
+            r"memory allocation error|malloc failed|"
             r"(?:exit|return)(?:ed)?[ _-]?(?:code|"
             r"status)?.{0,40}\b(?:137|139)\b(?! [a-z]{2,20}s\b)|bad_alloc|terminated unexpectedly",
             r"taskrun.{0,40}killed",
@@ -60,6 +61,22 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         ),
         "worker_crashed",
         "yes",
+    ),
+    Sign(  # what these begin, the lines that follow only complain of
+        _words(r"pthread_create(?:\(\))? failed"),
+        "worker_crashed",
+        "yes",
+        weight=3,
+    ),
+    Sign(_words(r"load_verify_locations error"), "configuration", "after-fix", weight=3),
+    Sign(
+        _words(
+            r"stream ends prematurely at|rtmp handshake|(?:during demuxing|"
+            r"error opening input): connection (?:timed|reset|ref)"
+        ),
+        "download_timeout",
+        "yes",
+        weight=3,
     ),
     # --- media --------------------------------------------------------------------------------
     Sign(  # an extractor of a page that shows something else
@@ -71,9 +88,10 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     Sign(_words(r"when processing input: 'avcodec_"), "audio_extraction_failed", "after-fix"),
     Sign(
         _words(
-            r"^(?:\[[^\]]{1,60}\] )?error opening (?:in|out)put.{0,400}: (?:permission denied|"
+            r"\berror opening (?:in|out)put.{0,400}: (?:permission denied|"
             r"is a directory|read-only|not a directory|"
-            r"encoder not found|no file descriptors|too many open)",
+            r"(?:encoder|decoder|filter|muxer|protocol|bitstream filter) not found|"
+            r"no file descriptors|too many open)",
             r"error opening output.{0,400}: no such file",
         ),
         "configuration",
@@ -87,25 +105,29 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         where="media",
     ),
     Sign(  # a local file that is cut, where no line told of the network
-        _words(r"error opening input(?: files?)?: (?:i/o|input/output) error"),
+        _words(r"\] error opening input: (?:i/o|input/output) error"),
         "not_media",
         "after-fix",
         weight=0,
     ),
+    Sign(_words(r"^error opening input files? URL"), "download_timeout", "yes", weight=0),
+    Sign(_words(r"error opening input: invalid data found"), "not_media", "no", weight=1),
     Sign(  # ffmpeg's own summaries, after the line that told
         _words(
-            r"^error opening (?:in|out)put files?(?: (?:[a-z]:)?[^:]{1,400})?(?:: (?:invalid argument|"
+            r"^(?:\S{1,40}: )?error opening (?:in|"
+            r"out)put files?(?: (?:[a-z]:)?[^:]{1,400})?(?:: (?:invalid argument|"
             r"result not .{1,20}|"
             r"not yet implemented.{1,40}|end of file|"
             r"(?:generic|i/o|input/output|unknown) error.{0,40}))?$"
         ),
         "audio_extraction_failed",
         "after-fix",
-        weight=0,
+        weight=-1,
     ),
     Sign(  # the same of filters and encoders
         _words(
-            r"error (?:re)?initializing (?:complex )?filters|inject frame into filter|"
+            r"error binding filtergraph|error (?:re)?initializing (?:complex )?filters|"
+            r"inject frame into filter|"
             r"processing the decoded data|"
             r"maybe incorrect parameters|error initializing the muxer"
         ),
@@ -115,13 +137,14 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"error parsing options|failed to set value|expected number for|"
-            r"^\S{1,200}\.(?:mp3|m4a|wav|aac|flac|opus|ogg): no such file"
+            r"error parsing (?:global )?options|failed to set value|expected number for|"
+            r"(?:^|: )\S{1,200}\.(?:mp3|m4a|wav|aac|flac|opus|ogg): no such file"
         ),
         "configuration",
         "after-fix",
         weight=1,
     ),
+    Sign(_words(r"^\w{2,12}://\S{1,300}: protocol not found"), "invalid_source", "no"),
     Sign(
         _words(
             r"error opening input: not yet implemented|^\S{1,200}\.\w{2,4}: not yet implemented in ffmpeg|"
@@ -134,7 +157,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     Sign(_words(r"^URL:? (?:input/output|i/o) error"), "download_timeout", "yes", where="media", weight=1),
     Sign(
         _words(
-            r"(?:pull|push) function|unable to open (?:resource|key file)|keepalive request failed|"
+            r"(?:pull|push) function|keepalive request failed|"
             r"error reading http|http response"
         ),
         "download_timeout",
@@ -142,7 +165,9 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         where="media",
     ),
     Sign(
-        _words(r"failed to open (?:segment|resource)|when loading (?:first )?segment"),
+        _words(
+            r"failed to open (?:segment|resource)|unable to open (?:resource|key file)|when loading (?:first )?segment"
+        ),
         "download_timeout",
         "yes",
         where="media",
@@ -162,7 +187,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"does not contain any stream|matches no streams",
+            r"does not contain any stream|matches no streams|add a trailing '\?' to the map",
             r"(?:no|not? find(?: an?)?) audio (?:stream|track|codec)|file audio codec|without audio",
             r"no audio (?:was )?(?:found|in|streams?|data)|has no audio|no sound|doesn't have any audio",
             r"does not have (?:an )?audio|at least one audio stream|audio stream not found",
@@ -189,6 +214,13 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"-to value|on blacklist|unsafe file name|disabled and cannot be mapped|"
             r"^(?:error parsing framerate|invalid (?:time base|frame size: \S+$|frame rate|aspect ratio|"
             r"input file index))",
+            r"declare it as envvar|unsupported proxy|can't find command|provided as input filename|"
+            r"batch file .{1,200} could not|"
+            r"(?:exit status|code) 12[67]\b|no usable temporary directory|unable to load celery|"
+            r"the module \S+ was not found|unknown output format|thumbnail embedding|"
+            r"cannot execute: |can't chdir|failed to find attribute|"
+            r"impersonating \S+ is not|failed to make the directory|curl: \((?:5|97)\)|curl: option |"
+            r"\.py: error: |optionhandler|"
             r"requested output format .{0,60}not|unable to find a suitable output format",
             r"\bxattrs?\b|extended attributes|\bnetrc machine|(?:specify|using) \"-f|containers\.json|"
             r"error in output template|invalid extractor-arg|same as input #|mismatched '|"
