@@ -100,6 +100,8 @@ S3_RETRY = frozenset(
         "nosuchupload",
         "xminioservernotinitialized",
         "xminiobackenddown",
+        "xminioinsufficientwritequorum",
+        "xminioinsufficientreadquorum",
         "xamzcontentsha256mismatch",
         "conditionalrequestconflict",
         "serverbusy",

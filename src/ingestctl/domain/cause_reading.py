@@ -62,7 +62,7 @@ _BUG = re.compile(
     re.IGNORECASE,
 )
 """What they add when they did not expect the error: the extractor is at fault, not the address."""
-_PASSES = re.compile(r"(?:try|retry) (?:again|later)|maintenance|temporarily", re.IGNORECASE)
+_PASSES = re.compile(r"(?<!name and )(?:try|retry) (?:again|later)|maintenance|temporarily", re.IGNORECASE)
 """What a server says beside a code that is not known, when the same request will do later."""
 _PUZZLED = re.compile(
     r"unable to|failed to|could not be|cannot|can't|missing|unexpected|unsupported|streamable|"

@@ -163,8 +163,12 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"endpoint url: ?\"|<error><code>|<code>\w+</code>|x-amz-|swiftclient|radosgw|seaweedfs",
             r"s3 operation failed|api error \w+: |multi-?part[- ]?(?:upload|thread|copy)|AWS HTTP|\bAws\\+S3|"
             r"\ba client error \(|(?:Put|Get|Head|Copy|Upload)(?:Object|Part|Bucket)\b|cloud\.storage|"
-            r"AWSError|\bgoogle\.?api|google[.-]cloud|CreateResumableSession|backend ?error|"
-            r"\bstorage error\b|aws-?sdk|s3cmd|"
+            r"AWSError|\bgoogle\.?api|google[./-]cloud|CreateResumableSession|backend ?error|"
+            r"\bstorage ?error\b|aws-?sdk|s3cmd|upload of \S|could not store|failed to (?:put|store) |"
+            r"azure \w+load|"
+            r"\.storage(?:\s-|:)|(?:stage|step|phase)[\"']?[:=] ?[\"']?stor|provided region_name|"
+            r"retriesexceedederror|"
+            r"invalid xml received|"
             r"\brclone\b",
             r"status code: \d{3}, request id|failed to copy: |backblaze|\bb2_\w|b2api|wasabi|gcsfs|s3fs|"
             r"goofys",

@@ -264,7 +264,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"does not match what was computed|storage error|service error|"
             r"backend ?error|hash does not match|content-md5|were not uploaded|no such upload",
             r"specified multipart upload|inaccessible host|could not connect|failed to connect|"
-            r"closed before we received",
+            r"closed before we received|further retries may|content incomplete|retries exceeded|"
+            r"too many 5\d\d",
             r"\bEOF\b|pool is closed|active requests|conflicting|socket connection|unread|unwrit|"
             r"total bytes expected|"
             r"number of bytes specified|resource requested is unread|reading from response stream|"

@@ -166,7 +166,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"failed to open (?:segment|resource)|unable to open (?:resource|key file)|when loading (?:first )?segment"
+            r"failed to open (?:segment|resource)|unable to open (?:resource|key file)|"
+            r"when loading (?:first )?segment"
         ),
         "download_timeout",
         "yes",
@@ -214,7 +215,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"-to value|on blacklist|unsafe file name|disabled and cannot be mapped|"
             r"^(?:error parsing framerate|invalid (?:time base|frame size: \S+$|frame rate|aspect ratio|"
             r"input file index))",
-            r"declare it as envvar|unsupported proxy|can't find command|provided as input filename|"
+            r"declare it as envvar|unsupported proxy|can't find command|"
+            r"provided as input filename|"
             r"batch file .{1,200} could not|"
             r"(?:exit status|code) 12[67]\b|no usable temporary directory|unable to load celery|"
             r"the module \S+ was not found|unknown output format|thumbnail embedding|"
