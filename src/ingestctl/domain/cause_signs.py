@@ -83,7 +83,10 @@ TRANSPORT: tuple[str, ...] = (
     r"server misbehaving|incompleteread|incomplete read|bytes read(?:,|\.| )|bytes missing",
     r"content ?too ?short|unexpected eof|eof occurred in violation|unexpected_eof|eof while reading",
     r"transport endpoint|i/o timeout|max retries exceeded|server disconnected|socket hang up|bad ?statusline",
-    r"protocolerror|unable to read chunk|got eof from|non-properly terminated|received http/0|rtmp handshake|"
+    r"protocolerror|unable to read chunk|got eof from|failed to (?:receive|send|peek) data|"
+    r"network problem has|bad (?:chunk|status[- ]line)|"
+    r"malformed status line|ssl i/o error|unknown host\b|non-properly terminated|received http/0|"
+    r"rtmp handshake|"
     r"no data blocks|get any data blocks",
     r"no data received|content retrieved|downloaded \d+ bytes, expected|while only \d+ bytes got",
     r"(?:curl: |curl error |code )\(?(?:6|7|18|28|35|16|52|55|56|92)\)|stream (?:was )?reset",

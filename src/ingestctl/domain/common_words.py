@@ -71,7 +71,9 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(
             r"ssl: |initializesecuritycontext|certificate verify|maximum \(\d+\) redirects|was not ok\b|"
             r"redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
-            r"redirections exceeded|not trusted\b|known issuer|owner does not match|certificate (?:problem|"
+            r"redirections exceeded|locally verify|cannot verify .{1,80} certificate|"
+            r"no certificate presented|"
+            r"not trusted\b|known issuer|owner does not match|certificate (?:problem|"
             r"has expired|is not)|local issuer|x509|toomanyredirects|"
             r"exceeded \d+ redirects",
             r"handshake|peer certificate|PeerUnverified|infinite loop|certificateerror|"
@@ -135,7 +137,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"winerror (?:5|32|33|123|206|267|1920)\b|os error 5\b|structure needs cleaning|"
             r"stale (?:nfs )?file handle|"
             r"remote i/o error|(?:device or resource|text file) busy|invalid cross-device|access is denied",
-            r"not a directory|is a directory|symbolic links|superblock|bad file descriptor|"
+            r"no such file or directory: ['\"]?/|/\S{1,200}\.\w{2,5}: no such file|not a directory|"
+            r"is a directory|symbolic links|superblock|bad file descriptor|"
             r"argument list too long",
         ),
         "configuration",

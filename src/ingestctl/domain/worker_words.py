@@ -189,7 +189,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"does not contain any stream|matches no streams|add a trailing '\?' to the map",
-            r"(?:no|not? find(?: an?)?) audio (?:stream|track|codec)|file audio codec|without audio",
+            r"(?:no|not? find(?: an?)?) audio (?:stream|track|codec)|without audio",
             r"no audio (?:was )?(?:found|in|streams?|data)|has no audio|no sound|doesn't have any audio",
             r"does not have (?:an )?audio|at least one audio stream|audio stream not found",
         ),
@@ -215,7 +215,9 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"-to value|on blacklist|unsafe file name|disabled and cannot be mapped|"
             r"^(?:error parsing framerate|invalid (?:time base|frame size: \S+$|frame rate|aspect ratio|"
             r"input file index))",
-            r"declare it as envvar|unsupported proxy|can't find command|"
+            r"declare it as envvar|yaml\.\w+\.\w+error|failed to (?:open|write into|seek) the file|"
+            r"cannot write to \S|"
+            r"unsupported proxy|can't find command|"
             r"provided as input filename|"
             r"batch file .{1,200} could not|"
             r"(?:exit status|code) 12[67]\b|no usable temporary directory|unable to load celery|"
@@ -309,6 +311,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         "not_media",
         "after-fix",
         where="media",
+        weight=1,
         guidance="The file is incomplete or damaged: fetch it again; the same again is a broken source.",
     ),
     Sign(
@@ -342,7 +345,8 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"nothing was written into output|error opening output file",
             r"could not write header|could not find tag for codec|not currently supported in container",
             r"error writing trailer|decoder \(codec \w{1,20}\) not found|specified sample (?:rate|format)",
-            r"unsupported codec with id|error opening filters|nothing was encoded|filtergraph|"
+            r"obtain file audio codec|unsupported codec with id|error opening filters|nothing was encoded|"
+            r"filtergraph|"
             r"applying option '|configuring filters|muxing a packet|suitable resampler|channel element \d|"
             r"sample rate index|for unlabeled input pad|processing the decoded data|"
             r"error parsing adts|stream specifier|inject frame into filter|patches welcome|decoding error: |"
