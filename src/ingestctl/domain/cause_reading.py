@@ -24,6 +24,7 @@ from ingestctl.domain.cause_codes import (
 )
 from ingestctl.domain.cause_signs import OWN, SIDES, Side
 from ingestctl.domain.common_words import COMMON_SIGNS
+from ingestctl.domain.media_words import MEDIA_SIGNS
 from ingestctl.domain.service_words import SERVICE_SIGNS
 from ingestctl.domain.source_words import SOURCE_SIGNS, UPDATE
 from ingestctl.domain.worker_words import WORKER_SIGNS
@@ -31,7 +32,7 @@ from ingestctl.domain.worker_words import WORKER_SIGNS
 if TYPE_CHECKING:
     from ingestctl.domain.errors import Retryable
 
-SIGNS = (*SERVICE_SIGNS, *WORKER_SIGNS, *SOURCE_SIGNS, *COMMON_SIGNS)
+SIGNS = (*SERVICE_SIGNS, *WORKER_SIGNS, *MEDIA_SIGNS, *SOURCE_SIGNS, *COMMON_SIGNS)
 
 _URL = re.compile(r"\b(?:https?|s3|rtmp)://[^\s'\"<>)]+", re.IGNORECASE)
 _STATUS_PAGE = re.compile(r"https?://(?:httpstatuses\.com|developer\.mozilla\.org/\S{1,60})/([45]\d\d)\b")

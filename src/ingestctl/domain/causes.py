@@ -157,7 +157,8 @@ _LINE, _EVIDENCE = 1_500, 500
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _NOISE = re.compile(
-    r"^\s*(?:\[debug\]|File \"|\[SQL: |\[parameters: |frame="
+    r"^\s*(?:\[debug\]|File \"(?!.{0,300}ssl\.py\", line \d+, in (?:create_default|load_))|\[SQL: |"
+    r"\[parameters: |frame="
     r"|\(Background on|(?:DETAIL: (?!.{0,200}No space left)|(?:CONTEXT|QUERY|STATEMENT): )|Stream #\d|"
     r"Metadata:"
     r"|\[[\w:.+-]{2,40}\] [^\s:]{1,80}: (?i:downloading|extracting|requesting|verifying|refetching|"

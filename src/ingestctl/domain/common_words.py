@@ -71,7 +71,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(
             r"ssl: |initializesecuritycontext|certificate verify|maximum \(\d+\) redirects|was not ok\b|"
             r"redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
-            r"redirections exceeded|locally verify|cannot verify .{1,80} certificate|"
+            r"redirections exceeded|curl: \((?:9|61|63|67|94)\)|locally verify|"
+            r"cannot verify .{1,80} certificate|"
             r"no certificate presented|"
             r"not trusted\b|known issuer|owner does not match|certificate (?:problem|"
             r"has expired|is not)|local issuer|x509|toomanyredirects|"

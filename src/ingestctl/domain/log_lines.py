@@ -87,10 +87,13 @@ def tails(line: str) -> tuple[str, ...]:
 
 
 def inside(line: str) -> tuple[str, ...]:
-    """The lines of the message that a JSON log line or a quoted output holds; none if it is no such line."""
+    """The lines that one line holds, in JSON, in a quoted output or joined by bars; none if it holds none."""
     if "\\n" in line and not line.startswith("{"):
         parts = (_ESCAPE.sub(lambda found: found[1] or " ", part) for part in re.split(r"(?:\\r)?\\n", line))
         return tuple(part.rstrip("'\" ") for part in parts if part.strip("'\" "))
+    joined = line.split(" | ")
+    if len(joined) > 2 and not any(re.fullmatch(rf"\s*(?i:{_LEVEL})\s*", part) for part in joined):
+        return tuple(part for part in joined if part.strip())
     start = line.find("{")
     if start < 0 or start > 80 or not line.endswith("}") or len(line) > _MAX_JSON:
         return ()

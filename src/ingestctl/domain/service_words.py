@@ -2,9 +2,10 @@
 
 One line of text is looked at by the rows in order and the first that matches speaks for
 the line. To teach a new wording, add it to the row of its family; a row of its own is
-needed only where retryability or guidance differ. The words of the worker, its tools
-and media follow in :mod:`ingestctl.domain.worker_words`, those of sources in
-:mod:`ingestctl.domain.source_words`. Patterns must not nest repetitions: input may be hostile.
+needed only where retryability or guidance differ. The words of the worker follow in
+:mod:`ingestctl.domain.worker_words`, those of media and its tools in
+:mod:`ingestctl.domain.media_words`, those of sources in :mod:`ingestctl.domain.source_words`.
+Patterns must not nest repetitions: input may be hostile.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"certificate|name or service not known|nodename nor servname|(?:permission|"
+            r"certificate|response to ssl negotiation|name or service not known|nodename nor servname|"
+            r"(?:permission|"
             r"authorization) denied",
             r"authentication method|authentication not supported|channel binding|private key|"
             r"SASL auth\w+ mech|"

@@ -270,7 +270,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"video (?:has been|was) (?:removed|deleted)|copyright (?:claim|grounds|infring)",
             r"violat\w+ .{0,40}terms of service|video (?:does not|doesn.t) exist|video not found|\b(?:feed|"
             r"podcast) not found|invalid url",
-            r"recogni[sz]e (?:the|this|that) url|no (?:host|scheme) supplied|unknown url type|invalidschema|"
+            r"recogni[sz]e (?:the|this|that) url|no (?:host|scheme) supplied|nonhttpurl|curl: \((?:19|78)\)|"
+            r"protocol \S{1,20} (?:is )?not supported|unknown url type|invalidschema|"
             r"no connection adapters",
             r"(?:video|programm?e?|episode|content|clip|stream|media|rights) (?:is |are |has |have |"
             r"was )?(?:not available|"
