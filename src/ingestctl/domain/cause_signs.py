@@ -123,7 +123,8 @@ TROUBLE = (
     r"abort|not (?:found|allowed|supported|implemented|permitted|valid|matched|configured|enabled)|no such|"
     r"unexpected|missing|broken|"
     r"corrupt|"
-    r"exceed|took too long|cancell?ed|wrong|\bbad\b|unknown|rejected|does(?: not|n.t)|did(?: not|n.t)|malformed|mismatch|"
+    r"exceed|took too long|cancell?ed|wrong|\bbad\b|unknown|rejected|does(?: not|n.t)|did(?: not|n.t)|"
+    r"malformed|mismatch|"
     r"unsupported|must (?:be|not)"
 )
 
