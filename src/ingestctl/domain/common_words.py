@@ -71,7 +71,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(
             r"ssl: |initializesecuritycontext|certificate verify|maximum \(\d+\) redirects|was not ok\b|"
             r"redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
-            r"redirections exceeded|curl: \((?:9|61|63|67|94)\)|locally verify|"
+            r"redirections exceeded|maximum allowed redirects|curl: \((?:9|61|63|67|94)\)|locally verify|"
             r"cannot verify .{1,80} certificate|"
             r"no certificate presented|"
             r"not trusted\b|known issuer|owner does not match|certificate (?:problem|"
@@ -84,6 +84,12 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         "download_blocked",
         "after-fix",
         guidance="The source's TLS or redirects cannot be trusted: check URL, clock and CA certificates.",
+    ),
+    Sign(  # a pipe to a program breaks so too
+        _words(r"^(?:\w{2,40}: )?\[errno 32\] broken pipe"),
+        "download_timeout",
+        "yes",
+        weight=1,
     ),
     Sign(
         _words(*TRANSPORT),

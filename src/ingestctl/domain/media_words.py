@@ -18,6 +18,29 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
         "invalid_source",
         "no",
     ),
+    Sign(  # how ffmpeg ends where something went wrong before
+        _words(
+            r"nothing was (?:written|encoded)|could not open encoder before eof|no filtered frames|"
+            r"output file is empty|task finished with error|terminating thread with return|"
+            r"error sending frames to"
+        ),
+        "audio_extraction_failed",
+        "after-fix",
+        weight=1,
+    ),
+    Sign(_words(r"error applying option '"), "audio_extraction_failed", "after-fix"),
+    Sign(  # what ffmpeg says of its command line
+        _words(
+            r"^(?:\[[^\]]{1,60}\] )?(?:only one of |error setting up codec context|"
+            r"error parsing (?:bitstream filter seq|framerate|rc_override)|file for preset|-\w+ value |"
+            r"no (?:bitstream filter|codec|filter|filename) (?:name )?specified|"
+            r"invalid (?:\w+ )?(?:specification for|framerate value|frame size: |time base|sample format '|"
+            r"aspect ratio|loglevel|report|"
+            r"device spec|maximum framerate|stream specifier|output link|input file index|\w+ index \d))",
+        ),
+        "configuration",
+        "after-fix",
+    ),
     Sign(_words(r"timeoutexpired: .{0,40}ff(?:mpeg|probe)"), "audio_extraction_failed", "yes"),
     Sign(_words(r"when processing input: 'avcodec_"), "audio_extraction_failed", "after-fix"),
     Sign(
@@ -50,7 +73,7 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
         _words(
             r"^(?:\S{1,40}: )?error opening (?:in|"
             r"out)put files?(?: (?:[a-z]:)?[^:]{1,400})?(?:: (?:invalid argument|"
-            r"result not .{1,20}|"
+            r"result not .{1,20}|function not implemented|option not found|"
             r"not yet implemented.{1,40}|end of file|"
             r"(?:generic|i/o|input/output|unknown) error.{0,40}))?$"
         ),
@@ -148,12 +171,16 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
             r"avconv) (?:was )?not (?:found|installed)|"
             r"no such option|cannot find module|executable .{0,20}ffmpeg|unknown (?:en|de)coder|"
             r"unrecognized option|option .{0,60} not found",
-            r"^unknown (?:filter|format|protocol|pixel format|channel layout|bit ?stream filter)\b|"
+            r"(?:^|\] )unknown (?:filter|format|protocol|pixel format|channel layout|bit ?stream filter)\b|"
+            r"both -y and -n|could not determine norm|could not open attachment|output stream dispositions|"
+            r"error parsing (?:a filter|filterchain|filtergraph)|"
             r"unrecogni[sz]ed hwaccel|cannot be applied to (?:in|out)put|is known to ffmpeg|codec avoption|"
             r"not overwriting - exiting|already exists\. exiting|no input streams but|invalid loglevel|"
             r"-to value|on blacklist|unsafe file name|disabled and cannot be mapped|"
             r"^(?:error parsing framerate|invalid (?:time base|frame size: \S+$|frame rate|aspect ratio|"
             r"input file index))",
+            r"missingsectionheader|no section headers|no '=' character|failed to (?:open|parse) (?:progress|"
+            r"report|ffreport)|"
             r"declare it as envvar|^\S{2,40}: (?:line )?\d+: \S{1,80}: not found|"
             r"validation errors? for \w*config|"
             r"\bin setting (?-i:[A-Z])|curl: \((?:26|27)\)|\bpem lib|key[ _]values[ _]mismatch|get(?:pw|"
@@ -190,7 +217,7 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
             r"experimental codecs are|"
             r"(?:codec|encoder) .{0,40}is experimental|"
             r"error splitting the argument|unknown input format|at least one output file|protocol not found",
-            r"^\W*(?:error: )?(?:bitstream filter|decoder|demuxer|encoder|filter|muxer|option) not found",
+            r"^\W*(?:error ?: )?(?:bitstream filter|decoder|demuxer|encoder|filter|muxer|option) not found",
             r"createcontainererror|containercannotrun|invalidimagename|is not recognized by ffmpeg|"
             r"status=2\d\d/|failed at step \w+ spawning|back-off pulling|insufficient (?:cpu|memory|pods)|"
             r"\bnodes are available|secret \S{1,80} not found|needs? to be installed|"
@@ -270,7 +297,7 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
             r"function not implemented|invalid (?:nal|audio|pcm|frame|return value)|error reading",
             r"cannot map stream|ignore_unknown|impossible to convert|(?:en|de)coder .{0,40}not found|"
             r"codec not (?:currently )?supported",
-            r"aac.{0,40}(?:error|malformed|invalid)|decode_slice_header|concealing|no frame",
+            r"(?<!\.)aac.{0,40}(?:error|malformed|invalid)|decode_slice_header|concealing|no frame",
             r"error number -\d+|nothing was written into output|failed to (?:open|inject)|sample format",
             r"non[- ]monoton|timestamps are unset|pts .{0,20}invalid",
             r"finishing stream .{0,20}without any data|error in avcodec|decoding (?:failed|error)|"
