@@ -97,5 +97,25 @@ def test_only_a_json_log_line_has_lines_inside() -> None:
     assert inside('{"level": "error", "msg": "first\\nsecond"}') == ("first", "second")
     assert inside('worker-1 | {"message": "told"}') == ("told",)
     assert inside("stderr=b'first\\n\\tsecond\\n'") == ("stderr=b'first", " second")
+    assert inside("tool failed: one | two | three") == ("tool failed: one", "two", "three")
+    assert inside("2026-01-05 12:00:01 | ERROR | worker | told") == ()
+    assert inside('{"exc": "one | two | three"}') == ("one", "two", "three")
     for other in ("no JSON", "{'a': 1}", '{"code": 403}', '["msg"]', "{" * 30_000 + "}" * 30_000):
         assert inside(other) == ()
+
+
+_CORE = 'Traceback (most recent call last):\n  File "/lib/yt_dlp/{where}", line 9, in go\n    raise {shown}\n{error}'
+
+
+@pytest.mark.parametrize(
+    ("where", "shown", "error", "cause"),
+    [
+        ("YoutubeDL.py", "Timeout('read timed out')", "KeyError: 'FooPP'", "internal"),
+        ("extractor/vimeo.py", "Timeout('read timed out')", "KeyError: 'clip'", "download_blocked"),
+        ("YoutubeDL.py", "SameFileError()", "OSError: [Errno 28] No space left on device", "disk_full"),
+    ],
+)
+def test_a_traceback_is_read_by_its_error_and_its_frames_not_by_the_code_it_shows(
+    where: str, shown: str, error: str, cause: str
+) -> None:
+    assert diagnose(_CORE.format(where=where, shown=shown, error=error)).cause == cause

@@ -32,7 +32,8 @@ _NO_MESSAGE = frozenset(
 )
 FRAME = re.compile(r"( *)File \"[^\"]{1,400}\", line \d")
 _ESCAPE = re.compile(r"\\t|\\(['\"\\])")
-_MAX_JSON = 20_000
+_MAX_JSON, _MAX_PREFIX, _LEAST_BARRED = 20_000, 120, 3
+_ONLY_LEVEL = re.compile(rf"\s*(?i:{_LEVEL})\s*")
 _MAX_TAILS = 5
 _MAX_DEPTH = 4
 CODE, AROUND = -2, -3
@@ -88,20 +89,33 @@ def tails(line: str) -> tuple[str, ...]:
 
 def inside(line: str) -> tuple[str, ...]:
     """The lines that one line holds, in JSON, in a quoted output or joined by bars; none if it holds none."""
-    if "\\n" in line and not line.startswith("{"):
-        parts = (_ESCAPE.sub(lambda found: found[1] or " ", part) for part in re.split(r"(?:\\r)?\\n", line))
-        return tuple(part.rstrip("'\" ") for part in parts if part.strip("'\" "))
-    joined = line.split(" | ")
-    if len(joined) > 2 and not any(re.fullmatch(rf"\s*(?i:{_LEVEL})\s*", part) for part in joined):
-        return tuple(part for part in joined if part.strip())
+    return _in_json(line) or _in_quotes(line) or _in_bars(line)
+
+
+def _in_json(line: str) -> tuple[str, ...]:
     start = line.find("{")
-    if start < 0 or start > 80 or not line.endswith("}") or len(line) > _MAX_JSON:
+    if start < 0 or start > _MAX_PREFIX or not line.endswith("}") or len(line) > _MAX_JSON:
         return ()
     try:
         told = json.loads(line[start:])
     except (ValueError, RecursionError):
         return ()
-    return tuple(part for value in _strings(told, "", 0) for part in value.splitlines() if part.strip())
+    parts = [part for value in _strings(told, "", 0) for part in value.splitlines() if part.strip()]
+    return tuple(line for part in parts for line in inside(part) or (part,))
+
+
+def _in_quotes(line: str) -> tuple[str, ...]:
+    if "\\n" not in line:
+        return ()
+    parts = (_ESCAPE.sub(lambda found: found[1] or " ", part) for part in re.split(r"(?:\\r)?\\n", line))
+    return tuple(part.rstrip("'\" ") for part in parts if part.strip("'\" "))
+
+
+def _in_bars(line: str) -> tuple[str, ...]:
+    parts = [part for part in line.split(" | ") if part.strip()]
+    if len(parts) < _LEAST_BARRED or any(_ONLY_LEVEL.fullmatch(part) for part in parts):
+        return ()  # some logs put bars between time, level and message
+    return tuple(parts)
 
 
 def _strings(told: object, key: str, depth: int) -> Iterator[str]:
