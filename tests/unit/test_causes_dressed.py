@@ -104,7 +104,7 @@ def test_only_a_json_log_line_has_lines_inside() -> None:
         assert inside(other) == ()
 
 
-_CORE = 'Traceback (most recent call last):\n  File "/lib/yt_dlp/{where}", line 9, in go\n    raise {shown}\n{error}'
+_BUG = 'Traceback (most recent call last):\n  File "/yt_dlp/{where}", line 9, in go\n    raise {shown}\n{error}'
 
 
 @pytest.mark.parametrize(
@@ -118,4 +118,4 @@ _CORE = 'Traceback (most recent call last):\n  File "/lib/yt_dlp/{where}", line 
 def test_a_traceback_is_read_by_its_error_and_its_frames_not_by_the_code_it_shows(
     where: str, shown: str, error: str, cause: str
 ) -> None:
-    assert diagnose(_CORE.format(where=where, shown=shown, error=error)).cause == cause
+    assert diagnose(_BUG.format(where=where, shown=shown, error=error)).cause == cause

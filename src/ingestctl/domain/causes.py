@@ -228,7 +228,8 @@ def _trust(error: IngestError, diagnosis: Diagnosis) -> Diagnosis:
 def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
     if len(text) > _HEAD + _TAIL:
         text = text[:_HEAD] + "\n" + text[-_TAIL:]
-    told = [replace(line, text=_clean(line.text), outer=_clean(line.outer)) for line in lines(text)]
+    cleaned = (replace(line, text=_clean(line.text), outer=_clean(line.outer)) for line in lines(text))
+    told = [line for line in cleaned if line.text]
     common: Side = next((side for line in reversed(told) if (side := _shared_side(line))), "")
     best: tuple[tuple[int, bool, int], Finding, str] | None = None
     for number, line in enumerate(told):
