@@ -104,7 +104,9 @@ def test_only_a_json_log_line_has_lines_inside() -> None:
         assert inside(other) == ()
 
 
-_BUG = 'Traceback (most recent call last):\n  File "/yt_dlp/{where}", line 9, in go\n    raise {shown}\n{error}'
+_BUG = (
+    'Traceback (most recent call last):\n  File "/yt_dlp/{where}", line 9, in go\n    raise {shown}\n{error}'
+)
 
 
 @pytest.mark.parametrize(
