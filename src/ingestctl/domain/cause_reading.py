@@ -37,7 +37,7 @@ SIGNS = (*SERVICE_SIGNS, *WORKER_SIGNS, *MEDIA_SIGNS, *SOURCE_SIGNS, *COMMON_SIG
 _URL = re.compile(r"\b(?:https?|s3|rtmp)://[^\s'\"<>)]+", re.IGNORECASE)
 _STATUS_PAGE = re.compile(r"https?://(?:httpstatuses\.com|developer\.mozilla\.org/\S{1,60})/([45]\d\d)\b")
 """Where httpx sends its readers for the status that it does not name again."""
-_NO_STATUS = re.compile(r"bad status ?line|expected http/", re.IGNORECASE)
+_NO_STATUS = re.compile(r"bad status ?line|expected http/|in chunk size", re.IGNORECASE)
 """A reply that is no HTTP, to which a client has given a status of its own."""
 _FINE = re.compile(
     r"\b(?:0|no|without(?: any)?) (?:errors?|failures?|warnings?|problems?|failed)\b|\b(?:errors?|failed|"

@@ -84,7 +84,7 @@ TRANSPORT: tuple[str, ...] = (
     r"content ?too ?short|unexpected eof|eof occurred in violation|unexpected_eof|eof while reading",
     r"transport endpoint|i/o timeout|max retries exceeded|server disconnected|socket hang up|bad ?statusline",
     r"protocolerror|unable to read chunk|got eof from|failed to (?:receive|send|peek) data|"
-    r"network problem has|bad (?:chunk|status[- ]line)|"
+    r"network problem has|bad (?:chunk|status[- ]line)|in chunk size|"
     r"malformed status line|ssl i/o error|unknown host\b|non-properly terminated|received http/0|"
     r"rtmp handshake|"
     r"no data blocks|get any data blocks",

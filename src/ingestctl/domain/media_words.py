@@ -181,7 +181,9 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
             r"input file index))",
             r"missingsectionheader|no section headers|no '=' character|failed to (?:open|parse) (?:progress|"
             r"report|ffreport)|"
-            r"declare it as envvar|^\S{2,40}: (?:line )?\d+: \S{1,80}: not found|"
+            r"declare it as envvar|trust anchors from file|filenotfounderror\(2|no cipher can be selected|"
+            r"have to specify one input|(?:bash|sh|zsh|env): (?:line \d+: )?/\S{1,200}: no such file|"
+            r"^\S{2,40}: (?:line )?\d+: \S{1,80}: not found|"
             r"validation errors? for \w*config|"
             r"\bin setting (?-i:[A-Z])|curl: \((?:26|27)\)|\bpem lib|key[ _]values[ _]mismatch|get(?:pw|"
             r"gr)\w{3}\(|invalid (?:user|group)\b|"

@@ -59,6 +59,12 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         "worker_crashed",
         "yes",
     ),
+    Sign(  # a process or thread could not be made
+        _words(r"blockingioerror: \[errno 11\] resource temporarily unavailable$"),
+        "worker_crashed",
+        "yes",
+        weight=1,
+    ),
     Sign(  # what these begin, the lines that follow only complain of
         _words(r"pthread_create(?:\(\))? failed"),
         "worker_crashed",
