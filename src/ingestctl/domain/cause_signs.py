@@ -171,7 +171,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"\bstorage ?error\b|aws-?sdk|s3cmd|upload of \S|could not store|failed to (?:put|store) |"
             r"azure \w+load|"
             r"\.storage(?:\s-|:)|(?:stage|step|phase)[\"']?[:=] ?[\"']?stor|provided region_name|"
-            r"retriesexceedederror|"
+            r"retriesexceedederror|noauthhandler|"
             r"invalid xml received|"
             r"\brclone\b",
             r"status code: \d{3}, request id|failed to copy: |backblaze|\bb2_\w|b2api|wasabi|gcsfs|s3fs|"
@@ -216,7 +216,8 @@ SIDES: tuple[tuple[Side, Words], ...] = (
     (
         "database",
         words(
-            r"psycopg|(?:Operational|Programming|Integrity|Interface|TransactionManagement)Error|django\.db|"
+            r"psycopg|(?-i:\b(?:Duplicate|Undefined)\w+Error\b|\w+Violation(?:Error)?\b|\bDataError\b)|"
+            r"(?:Operational|Programming|Integrity|Interface|TransactionManagement)Error|django\.db|"
             r"postgres|pg8000|libpq|sqlalche|sqlite|sqlstate|asyncpg|pgbouncer|pg_hba|\bpq: |\bPG::",
             r"\bport[ =]5432\b|:5432\b|(?-i:\bFATAL: {1,2}\w)|\bdatabase (?:system|is|file|disk|table|"
             r"connection)\b",

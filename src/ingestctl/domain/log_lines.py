@@ -27,8 +27,9 @@ _PREFIX = re.compile(
     r"|(?<=\S )[a-z_][a-z0-9_.]{1,60}(?:\[\d+\])?:(?= ))"  # a logger's name after its level
 )
 _MESSAGE_KEYS = frozenset(["event", "msg", "message", "error", "err", "detail", "reason"])
+_KIND_KEYS = ("exc_type", "exc_class", "exception_class", "error_class", "error_type")
 _NO_MESSAGE = frozenset(
-    ["ts", "time", "timestamp", "at", "level", "logger", "name", "file", "url", "path", "cmd"]
+    ["ts", "time", "timestamp", "at", "level", "logger", "name", "file", "url", "path", "cmd", *_KIND_KEYS]
 )
 FRAME = re.compile(r"( *)File \"[^\"]{1,400}\", line \d")
 _ESCAPE = re.compile(r"\\t|\\(['\"\\])")
@@ -122,9 +123,10 @@ def _strings(told: object, key: str, depth: int) -> Iterator[str]:
     if isinstance(told, str) and (" " in told or key in _MESSAGE_KEYS):
         yield told
     elif depth < _MAX_DEPTH and isinstance(told, dict):
+        kind = next((f"{told[name]}: " for name in _KIND_KEYS if isinstance(told.get(name), str)), "")
         for name, value in told.items():
             if name not in _NO_MESSAGE:
-                yield from _strings(value, name, depth + 1)
+                yield from (kind + text for text in _strings(value, name, depth + 1))
     elif depth < _MAX_DEPTH and isinstance(told, list):
         for value in told:
             yield from _strings(value, key, depth + 1)

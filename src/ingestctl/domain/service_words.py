@@ -40,6 +40,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         "after-fix",
         weight=3,
     ),
+    Sign(_words(r"^(?:import|modulenotfound)error: "), "configuration", "after-fix"),
     # --- PostgreSQL and SQLite ---------------------------------------------------------------
     Sign(
         _words(
@@ -92,6 +93,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"unexpected (?:chunk number|zero page)|contains unexpected|malformed database|"
             r"near \"[^\"]{0,80}\": syntax|"
             r"unrecognized token: \"|too many sql variables|values for \d+ columns|within a transaction|"
+            r"numeric field overflow|conflict clause does not|number of bindings|enum label|"
             r"no transaction is active|closed database|sqlite objects created|root certificate file",
             r"could not (?:extend|read|fsync|truncate) file|could not write (?:block|to file)|"
             r"not accepting commands|could not open file \"|"
@@ -149,7 +151,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"tuple concurrently|being accessed by other users|the pool '[^']{0,80}' (?:is|has) already|"
             r"idle[- ](?:session|in[- ]transaction)",
             r"SQLITE_(?:INTERRUPT|PROTOCOL|SCHEMA|ABORT|NOMEM)\b",
-            r"server conn crashed|postmaster exit|eof on client connection|server login has been",
+            r"received \w+ shutdown request|server conn crashed|postmaster exit|eof on client connection|"
+            r"server login has been",
         ),
         "database_error",
         "yes",
@@ -182,6 +185,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     # --- object storage -----------------------------------------------------------------------
     Sign(
         _words(
+            r"proxies_config|invalidconfigerror: the (?:source_)?profile|"
             r"proxy url|proxyconnectionerror|proxyerror|tunneling socket|tunnel connection failed|"
             r"connect to (?:the )?proxy"
         ),
@@ -260,7 +264,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"slow ?down|reduce your request rate|service ?unavailable|internal ?(?:server ?)?error",
             r"please try again|temporarily|overloaded|throttl|too many requests|server not initialized",
             r"\bbusy\b|exceeded maximum number|send failed|within the specified|"
-            r"insufficient\w*quorum|request capacity|resources? (?:are|is) insufficient|try again|quorum|"
+            r"insufficient\w*quorum|etag mismatch|request capacity|resources? (?:are|is) insufficient|"
+            r"try again|quorum|"
             r"backend ?down|"
             r"checksum .{0,90}(?:fail|mismatch|did not|does not|differ|invalid)|"
             r"does not match what was computed|storage error|service error|"
