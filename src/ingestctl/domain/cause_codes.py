@@ -97,6 +97,7 @@ S3_RETRY = frozenset(
         "408",
         "baddigest",
         "md5mismatch",
+        "containerbeingdeleted",
         "invalidpart",
         "invalidblocklist",
         "incompletebody",

@@ -171,7 +171,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"\bstorage ?error\b|aws-?sdk|s3cmd|upload of \S|could not store|failed to (?:put|store) |"
             r"azure \w+load|"
             r"\.storage(?:\s-|:)|(?:stage|step|phase)[\"']?[:=] ?[\"']?stor|provided region_name|"
-            r"retriesexceedederror|noauthhandler|"
+            r"retriesexceedederror|noauthhandler|s3uri\b|"
             r"invalid xml received|"
             r"\brclone\b",
             r"status code: \d{3}, request id|failed to copy: |backblaze|\bb2_\w|b2api|wasabi|gcsfs|s3fs|"
@@ -216,10 +216,15 @@ SIDES: tuple[tuple[Side, Words], ...] = (
     (
         "database",
         words(
-            r"psycopg|(?-i:\b(?:Duplicate|Undefined)\w+Error\b|\w+Violation(?:Error)?\b|\bDataError\b)|"
+            r"psycopg|(?-i:\b(?:Duplicate|Undefined)\w+Error\b|"
+            r"\b(?:ProgramLimitExceeded|StatementTooComplex|InvalidTextRepresentation|NumericValueOutOfRange|"
+            r"StringDataRightTruncation|ReadOnlySqlTransaction|InFailedSqlTransaction|InsufficientPrivilege|"
+            r"InvalidCatalogName|QueryCanceled|LockNotAvailable|AdminShutdown|CannotConnectNow)\b|"
+            r"\w+Violation(?:Error)?\b|\bDataError\b)|"
             r"(?:Operational|Programming|Integrity|Interface|TransactionManagement)Error|django\.db|"
             r"postgres|pg8000|libpq|sqlalche|sqlite|sqlstate|asyncpg|pgbouncer|pg_hba|\bpq: |\bPG::",
-            r"\bport[ =]5432\b|:5432\b|(?-i:\bFATAL: {1,2}\w)|\bdatabase (?:system|is|file|disk|table|"
+            r"\bport[ =]5432\b|:5432\b|, 5432\)|(?-i:\bFATAL: {1,2}\w)|\bdatabase (?:system|is|file|disk|"
+            r"table|"
             r"connection)\b",
             r"(?<!ms: )could not connect to (?:server|database)|connection to server at|PGSQL|\bpgx?pool|"
             r"\bpgx\b",

@@ -46,7 +46,9 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         _words(
             r"(?:(?<!username/)password|peer|ident|sasl|scram|md5|gssapi|"
             r"ldap)[\w ]{0,12} authentication failed",
-            r"no pg_hba\.conf entry|authentication failed for user",
+            r"no pg_hba\.conf entry|pg_hba\.conf rejects|session is (?:not )?read-only|"
+            r"is not accepting connections|"
+            r"authentication failed for user",
             r"role \"[^\"]{0,80}\" (?:does not exist|is not permitted)|no password supplied",
             r"database \"[^\"]{0,80}\" does not exist|permission denied for (?:table|schema|relation)",
             r"permission denied for (?:database|sequence|function|column|view|language)",
@@ -146,7 +148,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"could not receive data from (?:server|client)|locking protocol|could not send (?:data|ssl)",
             r"the connection is (?:lost|closed)|postmaster has commanded|able to reconnect to the database|"
             r"schema has changed|no more connections allowed",
-            r"consuming input failed|sending query failed|no connection to the server|write to server failed|"
+            r"communication error|consuming input failed|sending query failed|no connection to the server|"
+            r"write to server failed|"
             r"connection slots|pgbouncer cannot connect",
             r"tuple concurrently|being accessed by other users|the pool '[^']{0,80}' (?:is|has) already|"
             r"idle[- ](?:session|in[- ]transaction)",
@@ -185,7 +188,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     # --- object storage -----------------------------------------------------------------------
     Sign(
         _words(
-            r"proxies_config|invalidconfigerror: the (?:source_)?profile|"
+            r"proxies_config|invalidconfigerror\W.{0,80}profile|file /\S{1,200} was not found|"
             r"proxy url|proxyconnectionerror|proxyerror|tunneling socket|tunnel connection failed|"
             r"connect to (?:the )?proxy"
         ),
@@ -234,7 +237,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"paramvalidationerror|not dns compatible|object lock|nosuchbucket|bucket does not exist|"
+            r"paramvalidationerror|wrong[ _]version[ _]number|not dns compatible|object lock|nosuchbucket|"
+            r"bucket does not exist|"
             r"nosuchkey|"
             r"specified key does not exist|invalid bucket name",
             r"bucket \S{1,80} (?:does not exist|not found)|permanentredirect|must be addressed using",
@@ -264,7 +268,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"slow ?down|reduce your request rate|service ?unavailable|internal ?(?:server ?)?error",
             r"please try again|temporarily|overloaded|throttl|too many requests|server not initialized",
             r"\bbusy\b|exceeded maximum number|send failed|within the specified|"
-            r"insufficient\w*quorum|etag mismatch|request capacity|resources? (?:are|is) insufficient|"
+            r"insufficient\w*quorum|md5 sums? .{0,40}match|match computed md5|etag mismatch|"
+            r"request capacity|resources? (?:are|is) insufficient|"
             r"try again|quorum|"
             r"backend ?down|"
             r"checksum .{0,90}(?:fail|mismatch|did not|does not|differ|invalid)|"
