@@ -87,7 +87,8 @@ def test_what_is_not_known_is_said_with_low_confidence() -> None:
 
 def _plain(text: str) -> str:
     """Without spaces, control characters and the escapes of JSON and quoted output."""
-    unescaped = re.sub(r"\\+[nrt]?", "", text)
+    unescaped = re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text)
+    unescaped = re.sub(r"\\+[nrt]?", "", unescaped)
     return "".join(
         character for character in unescaped if not character.isspace() and character.isprintable()
     )

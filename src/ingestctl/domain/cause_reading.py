@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ingestctl.domain.cause_codes import (
@@ -205,6 +206,7 @@ def _read_as_source(line: str) -> Finding | None:
     return None
 
 
+@lru_cache(maxsize=256)  # a line is asked for its side by itself, in its text, and without its prefix
 def side_of(line: str) -> Side:
     """Who is talking, as far as the line shows."""
     return next((side for side, marks in SIDES if marks.found_in(line)), "")
