@@ -1,8 +1,8 @@
 """diagnose() against real messages from public issue threads and library sources.
 
 ``develop.jsonl`` and ``families.jsonl`` shaped the table and must be right throughout;
-``held_out.jsonl`` is one whole round gathered after the table's last change and labelled twice
-before diagnose() saw it, misses kept. The floors are what was reached, not the target of 98 %;
+``held_out.jsonl`` is one whole round, labelled before diagnose() saw it and run after the table's
+last change, misses kept. The floors are what was reached, not the target of 98 %;
 the README has the first run of every round.
 The confusion table is printed in every run's log.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent.parent / "data" / "causes"
 PARTS = ("develop", "families", "held_out")
-FLOORS = {"develop": (1.0, 1.0), "families": (1.0, 1.0), "held_out": (0.93, 0.93)}  # cause, retryability
+FLOORS = {"develop": (1.0, 1.0), "families": (1.0, 1.0), "held_out": (0.97, 0.98)}  # cause, retryability
 
 
 told = cache(diagnose)  # each message is read once, and asked about by several tests
@@ -69,8 +69,8 @@ def test_diagnose_is_right_about_real_messages(part: str, figures: Callable[[str
 def test_the_corpus_is_large_labelled_and_kept_apart() -> None:
     develop, families, held_out = (messages(part) for part in PARTS)
     both = [*develop, *held_out]
-    assert len(both) >= 3400
-    assert len(held_out) >= 100
+    assert len(both) >= 5600
+    assert len(held_out) >= 700
     texts = [row["text"] for row in (*both, *families)]
     assert len(set(texts)) == len(texts), "a message stands in two parts or twice"
     assert all(row["origin"] and row["retryable"] in {"yes", "after-fix", "no"} for row in both)

@@ -1,6 +1,7 @@
 """Why did it fail, and what now: the runbook's causes and :func:`diagnose`.
 
-A problem is read line by line (:mod:`ingestctl.domain.cause_reading`). Each line is asked
+A problem is read line by line (:mod:`ingestctl.domain.cause_reading`), without what a log put
+around its lines (:mod:`ingestctl.domain.log_lines`). Each line is asked
 for structure first (SQLSTATE, S3 code, HTTP status), then for words
 (:mod:`ingestctl.domain.service_words` and its neighbours). Who is talking counts: storage
 and database own their trouble (a 404 from storage says nothing about the source), and
