@@ -37,27 +37,28 @@ _MAX_JSON, _MAX_PREFIX, _LEAST_BARRED = 20_000, 120, 3
 _ONLY_LEVEL = re.compile(rf"\s*(?i:{_LEVEL})\s*")
 _MAX_TAILS = 5
 _MAX_DEPTH = 4
-CODE, AROUND = -2, -3
-"""The most weight of source code in a traceback, and of a line that only holds others."""
+CODE, AROUND, ANY = -9, -3, 9
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line that says something. ``outer`` is the log's own line that holds it (mostly the same);
-    ``most`` is the greatest weight its words may have: source code that a traceback shows, and what
-    surrounds other lines, only count where nothing else speaks."""
+    """A line that is not blank. ``outer`` is the log's own line that holds it (mostly the same).
+
+    ``most`` is the greatest weight its words may have: source code that a traceback shows (CODE) is
+    not read at all, a line that only holds others (AROUND) counts where nothing else speaks.
+    """
 
     text: str
     outer: str
-    most: int = 9
+    most: int = ANY
 
 
 def lines(text: str) -> Iterator[Line]:
     """The lines of a text, and after a line that holds others (JSON, quoted output) those."""
     for outer, is_code in _with_code(re.split(r"[\r\n]+", text)):
         held = inside(outer.strip())
-        yield Line(outer, outer, CODE if is_code else AROUND if held else 9)
-        yield from (Line(part, outer, CODE if is_code else 9) for part, is_code in _with_code(held))
+        yield Line(outer, outer, CODE if is_code else AROUND if held else ANY)
+        yield from (Line(part, outer, CODE if is_code else ANY) for part, is_code in _with_code(held))
 
 
 def _with_code(rows: Sequence[str]) -> Iterator[tuple[str, bool]]:
