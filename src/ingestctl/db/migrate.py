@@ -95,19 +95,21 @@ def alembic_config() -> Config:
 
 
 def _until_done(engine: Engine, until: float) -> Upgraded:
+    found: tuple[str | None, tuple[str, ...]] | None = None  # by the first try: later ones find less to do
     while True:
         try:
             with engine.connect() as connection:
-                before = _revision(connection)
-                start = before
-                mended = tuple(_missing(connection)) if before == HEAD else ()
-                if mended:  # steps look before they act: take them all
+                start = _revision(connection)
+                missing = tuple(_missing(connection)) if start == HEAD else ()
+                found = found or (start, missing)
+                if missing:  # steps look before they act: take them all
                     connection.execute(version.delete())
                     start = None
                 if connection.dialect.name == "postgresql":
                     connection.commit()  # each migration has a transaction of its own
                 _apply(connection, start)
                 connection.commit()
+            before, mended = found
             return Upgraded(before, HEAD, _between(before), mended)
         except exc.DBAPIError as error:
             again = is_transient(error) or sqlstate(error) == LOCK_NOT_AVAILABLE
