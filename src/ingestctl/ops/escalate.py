@@ -105,6 +105,7 @@ def replay(
     held: deque[tuple[datetime, Tally]] = deque()
     history: dict[str, _History] = {}
     windows, end = 0, since - window
+    any_bad = store.bad_checks_between(since - window, until)[1] > 0
     while end < until:
         begin, end = end, min(end + step, until)
         held.append((begin, count(facts.before(end))))
@@ -117,7 +118,7 @@ def replay(
         seen = Tally()
         for _, part in held:
             seen.join(part)
-        checks = Checks(*store.bad_checks_between(end - window, end))
+        checks = Checks(*store.bad_checks_between(end - window, end)) if any_bad else Checks()
         for result in evaluate(seen, checks, limits):
             history.setdefault(result.rule, _History(result.title)).tell(end, result)
     rules = [h.end(rule) for rule, h in history.items()]
