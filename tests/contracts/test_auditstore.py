@@ -192,14 +192,45 @@ def test_what_others_wrote_in_storage_ref_is_never_an_error(world: World) -> Non
     assert world.store.videos_of_keys([ObjectRef("b", "k")]) == {ObjectRef("b", "k"): ["v-good"]}
 
 
-def test_pointers_are_served_by_an_index(world: World) -> None:
+def plans(world: World, job_id: str, value: str) -> None:
+    """Let a new job's payload be this JSON."""
+    world.submit(job_id)
+    cast = ":p" if world.url.startswith("sqlite") else "CAST(:p AS JSONB)"
+    world.sql(f"UPDATE jobs SET payload = {cast} WHERE id = :id", p=value, id=job_id)
+
+
+def test_videos_are_found_by_the_objects_that_their_jobs_payloads_name(world: World) -> None:
+    plans(world, "a", '{"artifacts": {"video": {"bucket": "b", "object_key": "k"}}}')
+    plans(world, "c", '{"artifacts": {"audio": {"bucket": "b", "object_key": "k"}}}')
+    plans(world, "d", '{"artifacts": {"video": {"object_key": "k"}, "audio": {"bucket": "b"}}}')
+    plans(world, "e", '{"artifacts": {"video": {"bucket": "other", "object_key": "k"}}}')
+    odd = ["null", "[]", '"k"', "5", '{"artifacts": 1}', '{"artifacts": {"video": "k"}}']
+    odd += ['{"artifacts": {"video": {"bucket": 1, "object_key": {"k": "k"}}}}']
+    odd += ['{"artifacts": {"audio": {"bucket": "b", "object_key": "' + "k" * 9000 + '"}}}']
+    for number, value in enumerate(odd):
+        plans(world, f"odd{number}", value)
+    if world.url.startswith("sqlite"):
+        plans(world, "torn", '{"artifacts": {"video": {"object_key": "k"')
+    found = world.store.videos_of_payloads([ObjectRef("b", "k"), ObjectRef("z", "k"), ObjectRef("b", "j")])
+    assert found == {ObjectRef("b", "k"): ["v-a", "v-c", "v-d"], ObjectRef("z", "k"): ["v-d"]}
+    assert not world.store.videos_of_payloads([])
+
+
+@pytest.mark.parametrize(
+    ("method", "indexes"),
+    [
+        ("videos_of_keys", ("ix_ingest_videos_object", "ix_ingest_videos_pointer")),
+        ("videos_of_payloads", ("ix_ingest_jobs_video_key", "ix_ingest_jobs_audio_key")),
+    ],
+)
+def test_pointers_are_served_by_an_index(world: World, method: str, indexes: tuple[str, str]) -> None:
     asked: list[Any] = []
     store: Any = world.store
     all_of, store._all = store._all, lambda question: asked.append(question) or []
-    store.videos_of_keys([ObjectRef("b", f"k{n}") for n in range(3)])
+    getattr(store, method)([ObjectRef("b", f"k{n}") for n in range(3)])
     store._all = all_of
     literal = {"literal_binds": True}
-    for question, index in zip(asked, ("ix_ingest_videos_object", "ix_ingest_videos_pointer"), strict=True):
+    for question, index in zip(asked, indexes, strict=True):
         sql = str(question.compile(store._db._engine, compile_kwargs=literal))
         if world.url.startswith("sqlite"):
             plan = world.sql("EXPLAIN QUERY PLAN " + sql)

@@ -86,6 +86,22 @@ def test_an_object_that_only_anothers_storage_ref_names_is_foreign_and_no_orphan
     assert site.objects() == {key(job, "source.mp4"): VIDEO}
 
 
+def test_an_object_that_only_anothers_payload_names_is_never_touched(site: Site) -> None:
+    """A queued job of another video that was told to keep its audio there."""
+    other, job = site.place.submit(), site.ingested()
+    ref = site.place.refs(job)[1]
+    said = json.dumps({"artifacts": {"audio": {"bucket": ref.bucket, "object_key": ref.key}}})
+    cast = "CAST(:p AS JSONB)" if site.place.s3 else ":p"
+    site.place.world.sql(f"UPDATE jobs SET payload = {cast} WHERE id = :id", p=said, id=other.id)
+    before = site.objects()
+    for terms in ALL_TERMS:
+        plan = site.plan(job, **terms)
+        assert actions(plan).get("audio", "keep") == "keep"
+        site.cleaner().apply(plan, reason="x")
+        assert site.objects()[key(job, "audio.wav")] == before[key(job, "audio.wav")]
+    assert other.video_id in next(r.reason for r in plan.refusals)
+
+
 @pytest.mark.parametrize("size", [1, 10**9])
 @pytest.mark.parametrize("rows", [True, False], ids=["row", "legacy"])
 def test_a_wrong_size_on_record_condemns_no_bytes_with_the_recorded_checksum(

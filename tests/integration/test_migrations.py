@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.services.postgres import PostgresServer
 
-ALL = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+ALL = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 DONE = SchemaStatus(HEAD, HEAD, (), up_to_date=True)
 
 

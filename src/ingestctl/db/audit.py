@@ -144,6 +144,29 @@ class Audits(Queries):
                 found.setdefault(ObjectRef(row["bucket"], row["key"]), set()).add(row["id"])
         return {ref: sorted(ids) for ref, ids in found.items()}
 
+    def videos_of_payloads(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Sequence[str]]:
+        found: dict[ObjectRef, set[str]] = {ref: set() for ref in refs}
+        for kind in Kind:
+            bucket, key = (self._in_payload(kind, name) for name in ("bucket", "object_key"))
+            question = sa.select(jobs.c.video_id, bucket.label("bucket"), key.label("key"))
+            for start in range(0, len(refs), REFS_A_QUESTION):
+                some = refs[start : start + REFS_A_QUESTION]
+                for row in self._all(question.where(key.in_({ref.key for ref in some}))):
+                    for ref in some:
+                        if ref.key == row["key"] and row["bucket"] in {None, ref.bucket}:
+                            found[ref].add(row["video_id"])
+        return {ref: sorted(ids) for ref, ids in found.items() if ids}
+
+    def _in_payload(self, kind: Kind, name: str) -> sa.ColumnElement[str]:
+        """A member of an artifact's place in jobs.payload as text; NULL where there is none.
+
+        Its key is what ix_ingest_jobs_video_key and _audio_key are on: all must stay as they are.
+        """
+        if self._db.dialect == "postgresql":
+            return sa.literal_column(f"(jobs.payload #>> '{{artifacts,{kind.value},{name}}}')", Text())
+        inside = f"json_extract(jobs.payload, '$.artifacts.{kind.value}.{name}')"
+        return sa.literal_column(f"CASE WHEN json_valid(jobs.payload) THEN {inside} END", Text())
+
     def _in_storage_ref(self, name: str) -> sa.ColumnElement[str]:
         """A member of videos.storage_ref as text; NULL where there is none or the column holds no object.
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ingestctl.domain.artifact import Artifact
     from ingestctl.domain.job import Event, Job, Run, Video
 
-HEAD = "0009"
+HEAD = "0010"
 """The Alembic revision this program needs. Kept here so that checking it imports next to nothing."""
 VERSION_TABLE = "ingestctl_alembic_version"
 LEGACY_STALE_S = 3600.0

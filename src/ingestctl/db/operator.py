@@ -72,6 +72,13 @@ class AuditStore(Protocol):
         """
         ...
 
+    def videos_of_payloads(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Sequence[str]]:
+        """Of these objects, those that payloads of jobs name as theirs, with the ids of those jobs' videos.
+
+        A payload that names a key and no bucket may mean any. What others have written there is no error.
+        """
+        ...
+
     def twins(self, video: Video) -> Sequence[Video]:
         """Other videos that hold the same media: the same source in another spelling, or an artifact row
         with the same SHA-256."""

@@ -151,6 +151,8 @@ INDEXES = (
     "ix_ingest_jobs_id_prefix",
     "ix_ingest_jobs_video",
     "ix_ingest_jobs_status",
+    "ix_ingest_jobs_video_key",
+    "ix_ingest_jobs_audio_key",
     "ix_ingest_runs_running",
     "ix_ingest_runs_ended",
     "ix_ingest_events_job",

@@ -116,11 +116,12 @@ class Planner:
     def _known(self, seen: Sequence[Verification]) -> Known:
         refs = sorted({ref for found in seen for ref in _refs(found)})
         recorded, pointed = self._store.artifacts_at(refs), self._store.videos_of_keys(refs)
+        planned = self._store.videos_of_payloads(refs)
         protected: dict[tuple[str, ObjectRef], str] = {}
         for found in seen:
             for ref in _refs(found):
                 row = recorded.get(ref)
-                named = [*([row.video_id] if row else []), *pointed.get(ref, ())]
+                named = [*([row.video_id] if row else []), *pointed.get(ref, ()), *planned.get(ref, ())]
                 other = next((video for video in named if video != found.video_id), None)
                 if other is not None:
                     protected[found.video_id, ref] = f"never touched: it is recorded for video {other}"
