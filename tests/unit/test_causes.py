@@ -282,7 +282,7 @@ def test_the_table_of_causes() -> None:
         assert cause.title
         assert cause.guidance.endswith(".")
         assert cause.next.startswith("ingestctl ")
-    assert {sign.cause for sign in SIGNS} == set(CODES) - {"internal"}
+    assert {sign.cause for sign in SIGNS} == set(CODES)
 
 
 def test_what_passes_by_itself_is_retried() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CORPUS = Path(__file__).parent.parent / "data" / "causes" / "develop.jsonl"
-EVERY = 29  # the whole corpus in every dress takes a minute; a part of it shows as much
+EVERY = 47  # the whole corpus in every dress takes a minute; a part of it shows as much
 LEAST = 0.98
 
 _TRACE = 'Traceback (most recent call last):\n  File "/opt/worker/run.py", line 88, in main\n    step(job)\n'
@@ -30,6 +30,13 @@ _YTDLP = """[debug] yt-dlp version stable@2025.06.09 from yt-dlp/yt-dlp [339614a
 [download] Destination: /scratch/ab12/source.mp4
 [download]  12.3% of  10.00MiB at  1.20MiB/s ETA 00:08
 """
+_FAREWELL = """
+
+12:00:09 Worker media-4: unsubscribing from channel rq:pubsub:media-4
+12:00:09 Worker media-4: stopped"""
+_NEXT = """
+INFO:ingest.worker:job vid_77 started url=http://cdn.example.com/vod/77.mp4
+INFO:ingest.worker:downloaded http://cdn.example.com/vod/77.mp4"""
 _AFTER = """
 2026-01-05 12:00:09,000 ERROR worker: job 7f3a failed after 9.1s
 2026-01-05 12:00:09,010 INFO worker: shutting down scratch folder"""
@@ -38,6 +45,11 @@ LINES: dict[str, Callable[[str], str]] = {
     "logging": lambda text: f"2026-01-05 12:00:01,123 ERROR worker: {text}",
     "basicConfig": lambda text: f"ERROR:ingest.worker:{text}",
     "bracketed": lambda text: f"[2026-01-05 12:00:01] ERROR - {text}",
+    "dashes": lambda text: f"2026-01-05 12:00:01,123 - ingest.worker - ERROR - {text}",
+    "loguru": lambda text: f"2026-01-05 12:00:01.123 | ERROR    | ingest.worker:run:88 - {text}",
+    "Celery": lambda text: f"[2026-01-05 12:00:01,521: ERROR/ForkPoolWorker-3] {text}",
+    "Kubernetes": lambda text: f"2026-01-05T12:00:01.712345678Z stderr F {text}",
+    "Compose": lambda text: f"ingest-worker-1  | {text}",
     "structlog": lambda text: f"2026-01-05T12:00:01.123Z [error] job=ab12cd34 {text}",
     "klog": lambda text: f"E0105 12:00:01.123456       1 worker.py:88] {text}",
     "syslog": lambda text: f"Jan  5 12:00:01 host-3 worker[123]: {text}",
@@ -49,6 +61,11 @@ LOGS: dict[str, Callable[[str], str]] = {
     "after a banner": lambda text: _BANNER + text,
     "after yt-dlp's news": lambda text: _YTDLP + text,
     "before a summary": lambda text: text + _AFTER,
+    "with a stamp before each line": lambda text: "\n".join(
+        f"2026-01-05T12:00:01.712345678Z stderr F {line}" for line in text.split("\n")
+    ),
+    "before a worker's farewell": lambda text: text + _FAREWELL,
+    "before the next job": lambda text: text + _NEXT,
     "in a traceback": lambda text: f"{_TRACE}worker.errors.JobFailed: {text}",
     "before a second traceback": lambda text: f"{text}\n\n{_TRACE}worker.errors.JobFailed: job 7f3a failed",
     "as a program's output": lambda text: f"Command 'x' returned 1: stderr={text.encode()!r}",

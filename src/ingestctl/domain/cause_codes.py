@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 # What an HTTP status from a source means; other 4xx are download_blocked, other 5xx download_timeout.
 SOURCE_STATUS: dict[int, tuple[str, Retryable]] = {
-    402: ("rate_limited", "yes"),  # youtube-dl's FAQ: 402 and 429 both mean overuse
     404: ("invalid_source", "no"),
     407: ("configuration", "after-fix"),  # it is the proxy that asks
     408: ("download_timeout", "yes"),
@@ -44,6 +43,8 @@ _AROUND_STATUS = (
     rf"(?<![\d:][,.])\b([45]\d\d)(?:\s|: |, |, message=['\"]|\s?\()"
     rf"(?:(?:GET|PUT|POST|PATCH|HEAD|DELETE) |client error|"
     rf"server error|slow down|service temporarily|http error\b|error\b|{_REASONS})",
+    r"(?<![\d:][,.])\b([45]\d\d) <(?:!doctype|html|head|\?xml)",
+    r"(?<![\d:][,.])\b(4\d\d|50\d) from (?:the )?(?:source|origin|cdn|server|upstream)\b",
     r"\(([45]\d\d) [a-z]+_[a-z_]+\)",
     r"\b([45]\d\d) [a-z]+_[a-z_]+\b",
 )
@@ -86,6 +87,7 @@ S3_RETRY = frozenset(
         "requestthrottledexception",
         "toomanyrequests",
         "requestlimitexceeded",
+        "errtoomanyrequest",
         "bandwidthlimitexceeded",
         "priorrequestnotcomplete",
         "requesttimeoutexception",
@@ -105,6 +107,8 @@ S3_RETRY = frozenset(
         "xminioservernotinitialized",
         "xminiobackenddown",
         "xminioinsufficientwritequorum",
+        "xminiowritequorum",
+        "xminioreadquorum",
         "xminioinsufficientreadquorum",
         "xamzcontentsha256mismatch",
         "conditionalrequestconflict",
@@ -160,7 +164,8 @@ CONDITION_RETRY = re.compile(
     r"ConnectionTimeout|SqlclientUnable\w+|SqlserverRejected\w+|ClientCannotConnect|ConnectionRejection|"
     r"TransactionResolutionUnknown|"
     r"ProtocolViolation|TransactionRollback|SerializationFailure|Serialization|StatementCompletionUnknown|"
-    r"DeadlockDetected|InsufficientResources|OutOfMemory|TooManyConnections|ObjectInUse|LockNotAvailable|"
+    r"DeadlockDetected|InsufficientResources|OutOfMemory|TooManyConnections|"
+    r"ObjectInUse(?!.{0,40}currently open)|LockNotAvailable|"
     r"OperatorIntervention|QueryCancell?ed|AdminShutdown|CrashShutdown|CannotConnectNow|IdleSessionTimeout|"
     r"IdleInTransactionSessionTimeout|TransactionTimeout|SnapshotTooOld|"
     r"TransactionIntegrityConstraintViolation)(?:Error)?\b"

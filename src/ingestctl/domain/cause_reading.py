@@ -27,13 +27,14 @@ from ingestctl.domain.cause_signs import OWN, SIDES, Side
 from ingestctl.domain.common_words import COMMON_SIGNS
 from ingestctl.domain.media_words import MEDIA_SIGNS
 from ingestctl.domain.service_words import SERVICE_SIGNS
+from ingestctl.domain.setting_words import SETTING_SIGNS
 from ingestctl.domain.source_words import SOURCE_SIGNS, UPDATE
 from ingestctl.domain.worker_words import WORKER_SIGNS
 
 if TYPE_CHECKING:
     from ingestctl.domain.errors import Retryable
 
-SIGNS = (*SERVICE_SIGNS, *WORKER_SIGNS, *MEDIA_SIGNS, *SOURCE_SIGNS, *COMMON_SIGNS)
+SIGNS = (*SERVICE_SIGNS, *WORKER_SIGNS, *SETTING_SIGNS, *MEDIA_SIGNS, *SOURCE_SIGNS, *COMMON_SIGNS)
 
 _URL = re.compile(r"\b(?:https?|s3|rtmp)://[^\s'\"<>)]+", re.IGNORECASE)
 _STATUS_PAGE = re.compile(r"https?://(?:httpstatuses\.com|developer\.mozilla\.org/\S{1,60})/([45]\d\d)\b")
@@ -59,13 +60,15 @@ _REPORTED = re.compile(r"ERROR: (?=\S)")
 _SENTENCE = re.compile(r"ERROR: (?=[A-Z\"'])")
 """The same, where it is a sentence: other programs say "ERROR: failed to ..." too."""
 _BUG = re.compile(
-    r"^(?!.{0,200}\b(?:(?:unsupported|invalid) url(?::| protocol)|said:))"
+    r"^(?!.{0,200}\b(?:(?:unsupported|invalid) url(?::| protocol)|said:|there's no video in))"
     r".{0,1500}please report this (?:issue|bug)",
     re.IGNORECASE,
 )
 """What they add when they did not expect the error: the extractor is at fault, not the address."""
 _PASSES = re.compile(r"(?<!name and )(?:try|retry) (?:again|later)|maintenance|temporarily", re.IGNORECASE)
 """What a server says beside a code that is not known, when the same request will do later."""
+_GATEWAY = re.compile(r"5\d\d|badgateway|gatewaytimeout")
+"""Codes that come from what stands before the store."""
 _PUZZLED = re.compile(
     r"unable to|failed to|could not be|cannot|can't|missing|unexpected|unsupported|streamable|"
     r"encountered an error|reported error|an unknown error",
@@ -127,6 +130,9 @@ def _read_codes(line: str, side: Side) -> Finding | None:
         passes = state.startswith(SQLSTATE_RETRY)
         return Finding("database_error", "yes" if passes else "after-fix", coded=True)
     if CONDITION_RETRY.search(line):
+        words = _read_words(line, "database")
+        if words is not None and words.weight > 1 and words.cause == "database_error":
+            return words
         return Finding("database_error", "yes", coded=True)
     return _read_s3(line) if side == "storage" else None
 
@@ -134,7 +140,7 @@ def _read_codes(line: str, side: Side) -> Finding | None:
 def _read_s3(line: str) -> Finding | None:
     found = S3_CODE.search(line)
     told = [next(group for group in found.groups() if group)] if found else []
-    if told and told[0].lower() in {"null", "none", "unknown"}:
+    if told and told[0].lower() in {"null", "none", "unknown", "unknownexception"}:
         found, told = None, []
     for number, word in enumerate([*told, *S3_WORD.findall(line)]):
         code = word.lower().replace("_", "").removesuffix("exception")
@@ -143,9 +149,14 @@ def _read_s3(line: str) -> Finding | None:
         if code in S3_RETRY:
             return Finding("storage_error", "yes", coded=True)
         if number == 0 and found:  # a code of another kind, told as one
-            passes = _PASSES.search(line)
+            passes = _GATEWAY.fullmatch(code) or _PASSES.search(line)
             return Finding("storage_error", "yes" if passes else "after-fix", coded=True)
     return None
+
+
+_VAGUE = frozenset({400, 401, 403})
+_ALSO_VAGUE = {"download_blocked": frozenset({404, 418}), "rate_limited": frozenset({503})}
+"""Statuses that say less than the words beside them, by what the words tell."""
 
 
 def _read_status(status: int, side: Side, line: str) -> Finding | None:
@@ -158,7 +169,7 @@ def _read_status(status: int, side: Side, line: str) -> Finding | None:
     if (
         words is not None
         and words.weight > 1
-        and status in ({400, 401, 403, 404, 418} if words.cause == "download_blocked" else {400, 401, 403})
+        and status in _VAGUE | _ALSO_VAGUE.get(words.cause, frozenset())
         and words.cause not in {"download_timeout", "configuration"}
     ):
         return words  # "HTTP Error 403: rate limit exceeded" says more than its number
@@ -174,7 +185,8 @@ def _read_words(line: str, side: Side) -> Finding | None:
         if sign.where not in {"", side} or (own is not None and sign.cause not in own):
             continue
         if sign.words.found_in(line):
-            sure = sign.weight > 1 and not (sign.cause == "download_timeout" and not side)
+            vague = sign.cause == "internal" or (sign.cause == "download_timeout" and not side)
+            sure = sign.weight > 1 and not vague
             return Finding(sign.cause, sign.retryable, sign.weight, sign.guidance, sure)
     return None
 

@@ -12,9 +12,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from ingestctl.domain.errors import Retryable
+
+    _Search = Callable[[str], re.Match[str] | None]
 
 Side = Literal["storage", "database", "media", "source", ""]
 """Who is talking. The same words mean different things from different sides."""
@@ -22,32 +24,58 @@ Side = Literal["storage", "database", "media", "source", ""]
 
 _CASED = "(?-i:"
 _CAPITAL = re.compile(r"(\\.)|[A-Z]")
+_FIRST = re.compile(r"(?:\\b)?[a-z0-9 ](?![?*+{])")
+_STRUCTURE = re.compile(r"\\.|\[(?:\\.|[^\]\\])+\]|[()|]")
 
 
 class Words:
     """Families of words, case-blind except in ``(?-i:…)``; compiled when first searched for.
 
     A lowered pattern on the lowered text is three times as fast as ``re.IGNORECASE``, so only
-    families that heed case are compiled with it.
+    words that heed case are compiled with it.
     """
 
     def __init__(self, *families: str) -> None:
         self.pattern = "|".join(families)
-        self._plain = "|".join(family for family in families if _CASED not in family)
-        self._cased = "|".join(family for family in families if _CASED in family)
 
     def found_in(self, text: str) -> bool:
         """Whether any of the words stands in the text."""
-        return bool(self._plain and self._find(text.lower())) or bool(self._cased and self._find_cased(text))
+        plain, cased = self._searches
+        return bool((plain and plain(text.lower())) or (cased and cased(text)))
 
     @cached_property
-    def _find(self) -> Callable[[str], re.Match[str] | None]:
-        lowered = _CAPITAL.sub(lambda found: found[1] or found[0].lower(), self._plain)
-        return re.compile(lowered).search
+    def _searches(self) -> tuple[_Search | None, _Search | None]:
+        parts = list(_alternatives(self.pattern))
+        plain = [
+            _CAPITAL.sub(lambda found: found[1] or found[0].lower(), part)
+            for part in parts
+            if _CASED not in part
+        ]
+        cased = [part for part in parts if _CASED in part]
+        return (
+            re.compile(_by_first_letter(plain)).search if plain else None,
+            re.compile("|".join(cased), re.IGNORECASE).search if cased else None,
+        )
 
-    @cached_property
-    def _find_cased(self) -> Callable[[str], re.Match[str] | None]:
-        return re.compile(self._cased, re.IGNORECASE).search
+
+def _alternatives(pattern: str) -> Iterator[str]:
+    """The parts of a pattern between the bars that stand in no group."""
+    depth = start = 0
+    for mark in _STRUCTURE.finditer(pattern):
+        depth += (mark[0] == "(") - (mark[0] == ")")
+        if mark[0] == "|" and not depth:
+            yield pattern[start : mark.start()]
+            start = mark.end()
+    yield pattern[start:]
+
+
+def _by_first_letter(parts: Iterable[str]) -> str:
+    """The same alternatives, in groups of which a letter of the text can rule out all but one."""
+    groups: dict[str, list[str]] = {}
+    for part in parts:
+        first = _FIRST.match(part)
+        groups.setdefault(first[0] if first else "", []).append(part[first.end() :] if first else part)
+    return "|".join(f"{first}(?:{'|'.join(rest)})" for first, rest in groups.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +138,26 @@ TRANSPORT: tuple[str, ...] = (
     r"closed \(eof\)",
     r"conflicting range\.|ended prematurely.{0,20}(?:transfer|response)|wsaeconn\w+|context deadline",
     r"stream error|stream ends prematurely|unexpected end of (?:stream|response)|no response from|"
-    r"did not respond|stalled|gaierror|name does not resolve|\bE(?:NETUNREACH|NETDOWN|NETRESET|HOSTDOWN|"
+    r"curl: \(61\)|received 10(?!08)\d\d \(|decode content-encoding|decodingerror|streamreset|short read\b|"
+    r"content-length \d+ but|"
+    r"(?:cannot|could not|unable to|failed to) resolve (?:host )?[\w-]+\.[\w.-]+\W*$|illegal status line|"
+    r"chunk hex-length|expected http/|pooltimeout|while decompressing data|"
+    r"conflicting content-length|non-properly terminated|no close frame received|response ended prematurely|"
+    r"can't handle event type|did not respond|unable to find the server at|"
+    r"stalled|gaierror|name does not resolve|\bE(?:NETUNREACH|NETDOWN|NETRESET|HOSTDOWN|"
     r"SOCKETTIMEDOUT|AI_\w+)\b|\bUND_ERR_\w+|"
     r"unknownhostexception|(?:socket|connect|sockettimeout|noroutetohost)exception|dns error|fetch failed|"
     r"error trying to connect|tcp connect",
+)
+
+# What Python says of code that is wrong.
+PYTHON_BUG = (
+    r"object has no attribute '|got an unexpected keyword argument|missing \d+ required (?:positional|"
+    r"keyword)|"
+    r"takes \d+ positional arguments?|object is not (?:subscriptable|iterable|callable)|"
+    r"(?:list|tuple|string) index out of range|unsupported operand type|"
+    r"referenced before assignment|name '\w+' is not defined|values to unpack|"
+    r"object does not support item assignment|can only concatenate|not supported between instances"
 )
 
 # A line that tells of trouble at all, in whatever words.
@@ -159,7 +203,15 @@ S3_SENTENCES: tuple[str, ...] = (
 
 # Which side a line comes from: the first row that matches. Only marks a vendor's own wording carries.
 SIDES: tuple[tuple[Side, Words], ...] = (
-    ("source", words(r"youtube\.googleapis|youtube/v3|youtube data api")),
+    ("source", words(r"youtube\.googleapis|youtube/v3|youtube data api|key-pair-id")),
+    (  # a driver's own name for the error, before what the worker was storing
+        "database",
+        words(
+            r"(?-i:\b(?:NumericValueOutOfRange|StringDataRightTruncation|InvalidTextRepresentation)\b)|"
+            r"(?:unique|foreign key|check|not null) constraint failed|duplicate key value|database is locked|"
+            r"violates (?:unique|foreign key|check|not-null) constraint|no such (?:table|column): "
+        ),
+    ),
     (
         "storage",
         words(
@@ -168,7 +220,10 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"s3 operation failed|api error \w+: |multi-?part[- ]?(?:upload|thread|copy)|AWS HTTP|\bAws\\+S3|"
             r"\ba client error \(|(?:Put|Get|Head|Copy|Upload)(?:Object|Part|Bucket)\b|cloud\.storage|"
             r"AWSError|\bgoogle\.?api|google[./-]cloud|CreateResumableSession|backend ?error|"
-            r"\bstorage ?error\b|aws-?sdk|s3cmd|upload of \S|could not store|failed to (?:put|store) |"
+            r"\bstorage ?error\b|aws-?sdk|s3cmd|upload (?:of|to) \S|\bstoring \S|store_(?:audio|video|media|"
+            r"object)|"
+            r"(?:^|[\s/@'\"(=])(?:s3|storage|minio|objects?|ceph|rgw)\.[\w-]+[.:/]|\.storage\.\w|"
+            r"could not store|failed to (?:put|store) |"
             r"azure \w+load|"
             r"\.storage(?:\s-|:)|(?:stage|step|phase)[\"']?[:=] ?[\"']?stor|provided region_name|"
             r"retriesexceedederror|noauthhandler|s3uri\b|"
@@ -185,6 +240,16 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"amz-request|HostId|error making request with error code|\bSigV4\b|presigned|aliyuncs|qcloud|"
             r"cos_exception|scw\.cloud|oss2\.exceptions|b2sdk|boto\.exception|\bmc: <\w+>|awssdk|aws_sdk|"
             r"smithy",
+            r"(?-i:\b(?:FlexibleChecksum|CredentialRetrieval|EndpointProvider|EndpointResolution|"
+            r"EndpointConnection|"
+            r"MetadataRetrieval|NoAuthToken|ResponseStreaming|TokenRetrieval|UnauthorizedSSOToken|"
+            r"SSOTokenLoad|UnseekableStream|WaiterConfig|Waiter|LoginRefreshRequired|"
+            r"Invalid(?:RetryMode|IMDS\w*|DNSName|S3\w+|Region|MaxRetryAttempts|HostLabel|STS\w+|"
+            r"ChecksumConfig)|UnsupportedS3\w+|Unknown(?:Region|Service|Endpoint|SignatureVersion|Credential|"
+            r"FIPSEndpoint))Error\b)|send request failed|failed to create file system|"
+            r"failed to copy(?:to)?: |\bbucket_name: |"
+            r"treehash|\bwaiter \w+ failed|paramvalidationerror|host='(?:s3|storage|minio|objects?|ceph|"
+            r"rgw)[.-]|"
             r"errorcode: ?(?:blob|container)\w+|\bBlob(?:AlreadyExists|Archived|BeingRehydrated|"
             r"ImmutableDueToPolicy)\b|"
             r"inaccessible host|list-type=2|backup[- ]stor(?:e|age)|\bvelero\b|\brestic\b|\bb2\.exception|"
@@ -205,7 +270,7 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"error: \[[\w:.+-]+\]|youtube said|extractorerror|unable to download (?:\w+ ){0,6}(?:data|"
             r"webpage|"
             r"page|manifest|json|m3u8)",
-            r"yt-dl\.org|the appropriate issue template|an extractor error has occ?ur|\]\s?\[error\]|"
+            r"yt-dl\.org|the appropriate issue template|an extractor error has occ?ur|\[[a-z]+\]\[error\]|"
             r"gallery-dl|streamlink|\[cli\]|you-get|"
             r"^error: [\w. -]{2,40} (?:said|says|returned error|returns error)\b|playable streams|m3u8 info|"
             r"could not open stream|<hlsstream|errorCode=\d|CUID#|scrapy\.|pytube|innertube|instaloader|"
@@ -233,7 +298,8 @@ SIDES: tuple[tuple[Side, Words], ...] = (
             r"wal (?:segment|record|file)|pageaddr|pg_probackup|"
             r"alembic|driver: bad conn|autovacuum|\bvacuum\b|page checksum|replication slot|\bstandby\b|"
             r"pgbackrest|wal-g|"
-            r"login query|prepared statement|ConnectionDoesNotExistError|\bPostgresError|\bsql (?:state|"
+            r"(?-i:^(?:DETAIL|HINT|CONTEXT): {2}\S|^LINE \d+: )|login query|prepared statement|"
+            r"ConnectionDoesNotExistError|\bPostgresError|\bsql (?:state|"
             r"error)\b|"
             r"sql logic error|other api misuse|string or blob too big|idle[- ]session|"
             r"accessed by other users",
@@ -257,10 +323,30 @@ SIDES: tuple[tuple[Side, Words], ...] = (
         "media",
         words(r"\bff(?:mpeg|probe)\b"),
     ),
+    (  # a worker's own words for what it did
+        "source",
+        words(
+            r"\b(?:download|fetch|source)(?:ing)? (?:\w+ ){0,2}(?:failed|error)\b|"
+            r"(?:stage|step|phase)[\"']?[:=] ?[\"']?(?:download|fetch)"
+        ),
+    ),
+    (
+        "database",
+        words(
+            r"(?<!\[)\b(?:db|database|sql|orm|cursor|migrations?|migrate|schema|transaction|rollback|savepoint)\b|"
+            r"\b(?:record|persist|claim|commit|insert|update|query)(?:ing)? (?:\w+ ){0,3}failed\b|"
+            r"(?:status|state|job|result|heartbeat|progress) (?:was )?not (?:recorded|saved|updated|stored|"
+            r"written)|"
+            r"(?:stage|step|phase)[\"']?[:=] ?[\"']?(?:record|persist|db|database|commit|migrat)|"
+            r"(?:failed|could not|unable|cannot) (?:to )?(?:record|persist|insert|commit|migrate)\b|"
+            r"\b(?:updat|sav|lock|select|insert|register|mark|record|persist|claim|releas)(?:e|ing|ed|s)? "
+            r"(?:\w+ ){0,2}(?:job|row|status|state|record)s?\b",
+        ),
+    ),
 )
 
 # Sides whose trouble is nobody else's: a "login" or "404" from storage is not the source's.
 OWN: dict[str, frozenset[str]] = {
-    "storage": frozenset({"storage_error", "disk_full", "worker_crashed", "configuration"}),
-    "database": frozenset({"database_error", "disk_full", "worker_crashed", "configuration"}),
+    "storage": frozenset({"storage_error", "disk_full", "worker_crashed", "configuration", "internal"}),
+    "database": frozenset({"database_error", "disk_full", "worker_crashed", "configuration", "internal"}),
 }

@@ -22,7 +22,7 @@ from ingestctl.domain.cause_reading import Finding, read, side_of
 from ingestctl.domain.cause_signs import TROUBLE
 from ingestctl.domain.errors import IngestError, Retryable
 from ingestctl.domain.exception_chain import describe, links, retry_after
-from ingestctl.domain.log_lines import CODE, FRAME, inside, lines, readings, tails
+from ingestctl.domain.log_lines import AROUND, CODE, FRAME, inside, lines, readings, tails
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -158,8 +158,9 @@ _LINE, _EVIDENCE = 1_500, 500
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _NOISE = re.compile(
-    r"^\s*(?:\[debug\]|File \"(?!.{0,300}ssl\.py\", line \d+, in (?:create_default|load_))|\[SQL: |"
-    r"\[parameters: |frame="
+    r"^\s*(?:\[debug\]|(?:Error: )?Command failed: (?:yt-dlp|youtube-dl)\b|"
+    r"File \"(?!.{0,300}ssl\.py\", line \d+, in (?:create_default|load_))|\[SQL: |"
+    r"\[parameters: |frame=|.{0,40}\bWorker \S{1,80}: (?:unsubscribing|subscribing|stopped|started|done)\b"
     r"|\(Background on|(?:DETAIL: (?!.{0,200}No space left)|(?:CONTEXT|QUERY|STATEMENT): )|Stream #\d|"
     r"Metadata:"
     r"|\[[\w:.+-]{2,40}\] [^\s:]{1,80}: (?i:downloading|extracting|requesting|verifying|refetching|"
@@ -179,7 +180,8 @@ _WARNING = re.compile(
 )
 _TRIED = re.compile(
     r"\bretrying\b.{0,20}\((\d{1,3})/(?!\1\))\d{1,3}\)|"
-    r"\(attempt (\d{1,3}) of (?!\2\))\d{1,3}\)",
+    r"\(attempt (\d{1,3}) of (?!\2\))\d{1,3}\)|"
+    r"\b(?:trying (?:the )?(?:backup|next|another|other)|falling back|will (?:retry|try again))\b",
     re.IGNORECASE,
 )
 """An early try, of which the lines after it tell the end."""
@@ -235,11 +237,12 @@ def _diagnose_text(text: str, wait: float | None = None) -> Diagnosis:
     best: tuple[tuple[int, bool, int], Finding, str] | None = None
     for number, line in enumerate(told):
         news = _LEVEL.match(line.text) or _LEVEL.match(line.outer)
-        found = None if line.most == CODE else _read(line.text, "" if news else common)
+        found = None if line.most == CODE else _read(line, "" if news else common)
         if found is None or (best and best[1].coded and not found.coded and best[1].cause == found.cause):
             continue
         aside = bool(news or _WARNING.search(line.text) or _WARNING.search(line.outer))
-        weight = min(found.weight, line.most, 1 if _TRIED.search(line.text) else 9)
+        remark = aside and found.cause == "configuration"  # "WARNING: no JavaScript runtime": not yet the end
+        weight = min(found.weight, line.most, 1 if remark or _TRIED.search(line.text) else 9)
         rank = (weight, not aside, number)
         if best is None or rank >= best[0]:
             best = (rank, found, line.text)
@@ -255,17 +258,18 @@ def _shared_side(line: Line) -> Side:
     return "" if own_frame else side
 
 
-def _read(line: str, common: Side) -> Finding | None:
-    """What a line says, with or without what the log put around it, the weightier of both; of news None."""
-    told = readings(line)
-    held = inside(line)
+def _read(line: Line, common: Side) -> Finding | None:
+    """What a line says without what the log put before it, or as it stands where that says nothing.
+
+    None of news.
+    """
+    told = readings(line.text)
+    held = inside(line.text) if line.most == AROUND else ()
     if any(_is_news(text) for text in told) or (held and all(_is_news(text) for text in held)):
         return None
-    side = side_of(line) or common
-    found = [finding for text in reversed(told) if (finding := read(text, side))]
-    if found:
-        return max(found, key=lambda finding: finding.weight)
-    return next((finding for text in tails(told[-1]) if (finding := read(text, side))), None)
+    side = side_of(line.text) or common
+    found = next((finding for text in reversed(told) if (finding := read(text, side))), None)
+    return found or next((finding for text in tails(told[-1]) if (finding := read(text, side))), None)
 
 
 def _is_news(line: str) -> bool:

@@ -34,11 +34,10 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"failure writing output",
             r"unable to (?:open for writing|create directory|rename file)|file name too long",
             r"validation errors? for \w*settings|settingserror|dynaconf|no such option|extra inputs are not",
-            r"(?<!aws: )error: (?:the following arguments are required|argument \S{1,60}: (?:invalid|"
-            r"expected))|"
+            r"(?<!aws: )error: (?:the following arguments are required|argument \S{1,60}: )|"
             r"configparser\.|no section: |tomldecodeerror|unable to configure handler|zoneinfonotfound|"
             r"ca certificate bundle|no file descriptors",
-            r"config(?:uration)? (?:profile|file|error)|must specify a region|invalid endpoint",
+            r"config(?:uration)? (?:profile|file|error)|invalid endpoint",
             r"(?:environment variable|setting)s? .{0,60}(?:not set|missing|required|unknown)|netscape format",
             r"no such file or directory: \S{0,80}cookies|invalid .{0,60}environment variable",
             r"cookies? database|cookies? file|improperlyconfigured|invalid (?:value|choice) for",
@@ -60,7 +59,8 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(
             r"ssl_error_syscall|ssl_\w+: (?:connection|operation)|eof occurred|unexpected.eof|ssleoferror|"
             r"bad.record.mac|decryption.failed|no data returned|"
-            r"handshake.{0,80}(?:reset|closed|timed? ?out|"
+            r"timed out during \w{0,20} ?handshake|handshake was aborted|handshake.{0,80}(?:reset|closed|"
+            r"timed? ?out|"
             r"pull function|eof\b)"
         ),
         "download_timeout",
@@ -71,7 +71,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(
             r"ssl: |initializesecuritycontext|certificate verify|maximum \(\d+\) redirects|was not ok\b|"
             r"redirects followed|certificate_verify|ssl3?_|self[- ]signed|wrong version number|tlsv1",
-            r"redirections exceeded|maximum allowed redirects|curl: \((?:9|61|63|67|94)\)|locally verify|"
+            r"redirections exceeded|maximum allowed redirects|curl: \((?:9|63|67|94)\)|locally verify|"
             r"cannot verify .{1,80} certificate|"
             r"no certificate presented|"
             r"not trusted\b|known issuer|owner does not match|certificate (?:problem|"
@@ -108,7 +108,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
             r"service unavailable|bad gateway|gateway time|internal server error|temporarily unavailable",
             r"temporary (?:failure|error)|try again later|fragment .{0,40}(?:unable|fail)",
             r"unable to continue|server error|network error|overloaded|maintenance|downstream",
-            r"incomplete data received|while receiving data|\bdisconnected at|unable to communicate|"
+            r"while receiving data|\bdisconnected at|unable to communicate|"
             r"cannot download|could not download the whole|"
             r"too slow|"
             r"got (?:server http )?error",
@@ -120,7 +120,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
     Sign(_words(r"username/password authentication failed"), "download_blocked", "after-fix"),
     Sign(  # what says how it ended, after the line that told why
         _words(
-            r"giving up after \d+|downloaded file is empty|"
+            r"incomplete data received|giving up after \d+|downloaded file is empty|"
             r"unable to establish ssl connection"
         ),
         "download_timeout",
@@ -172,7 +172,7 @@ COMMON_SIGNS: tuple[Sign, ...] = (
         _words(
             r"ff(?:mpeg|probe)\S{0,8} (?:exited|failed|returned|error|died|process)|ffmpeg\w*(?:error|"
             r"exception)",
-            r"exited with (?:exit )?code \d.{0,200}ffmpeg|ff(?:mpeg|probe)\b.{0,600}non-zero exit|"
+            r"exited with (?:exit )?code \d.{0,200}ffmpeg|ff(?:mpeg|probe)\S{0,8}.{0,600}non-zero exit|"
             r"(?:error|fail\w*).{0,30}\bff(?:mpeg|probe)\b",
         ),
         "audio_extraction_failed",

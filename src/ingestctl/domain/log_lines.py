@@ -23,7 +23,10 @@ _PREFIX = re.compile(
     rf"|\[(?i:{_LEVEL})\]|{_LEVEL}(?=[ |-])"  # "ERROR: " may be the tool's own
     rf"|{_LEVEL}:[a-z_][\w.]{{1,60}}:"  # logging.basicConfig
     r"|[a-z_]{2,20}=[^\s\"']{1,80}(?= )"
-    r"|[a-z_]{2,20}=b?[\"']|b?[\"'](?=\w)|\[\d{1,7}\]|[-|]"
+    r"|[a-z_]{2,20}=b?[\"']|b?[\"'](?=\w)|\[\d{1,7}\]|[-|>]"
+    rf"|[A-Za-z_][\w.]{{1,60}}(?= - {_LEVEL} )|[\w.<>]{{1,60}}:[\w<>]{{1,60}}:\d+(?= [-|] )"  # between dashes
+    rf"|: {_LEVEL}/[\w-]{{1,40}}\]|std(?:err|out) [FP](?= )"  # Celery, Kubernetes
+    r"|[a-z][\w-]{1,60} {0,12}\|(?= )"  # a container's name
     r"|(?<=\S )[a-z_][a-z0-9_.]{1,60}(?:\[\d+\])?:(?= ))"  # a logger's name after its level
 )
 _MESSAGE_KEYS = frozenset(["event", "msg", "message", "error", "err", "detail", "reason"])
@@ -67,8 +70,9 @@ def _with_code(rows: Sequence[str]) -> Iterator[tuple[str, bool]]:
     for row in rows:
         if not row.strip():
             continue
-        found = FRAME.match(row)
-        indent = len(row) - len(row.lstrip(" "))
+        bare = row if row[0] == " " else row[_prefix_end(row) :].removeprefix(" ")
+        found = FRAME.match(bare)
+        indent = len(bare) - len(bare.lstrip(" "))
         frame = len(found[1]) if found else frame if indent > frame else -1
         yield row, found is None and frame >= 0
 
@@ -76,10 +80,16 @@ def _with_code(rows: Sequence[str]) -> Iterator[tuple[str, bool]]:
 def readings(line: str) -> tuple[str, ...]:
     """The line as it stands, and without what a log put before it, where that is more than nothing."""
     plain = line.replace('\\"', '"')
-    start = 0
-    while (found := _PREFIX.match(plain, start)) and found.end() > start:
-        start = found.end()
+    start = _prefix_end(plain)
     return tuple(dict.fromkeys(text for text in (line, plain, plain[start:].strip()) if text))
+
+
+def _prefix_end(line: str) -> int:
+    """Where what a log put before a line ends; 0 where there is none."""
+    end = 0
+    while (found := _PREFIX.match(line, end)) and found.end() > end:
+        end = found.end()
+    return end
 
 
 def tails(line: str) -> tuple[str, ...]:

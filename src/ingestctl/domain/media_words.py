@@ -7,11 +7,30 @@ from __future__ import annotations
 
 from ingestctl.domain.cause_signs import TROUBLE, Sign
 from ingestctl.domain.cause_signs import words as _words
+from ingestctl.domain.tool_words import TOOL_SIGNS
 
 _SILENT = "The video has no audio to extract; a transcript cannot be made from it."
-_TOOL = "A program or library the worker needs is missing or too old: install it, then retry."
 
 MEDIA_SIGNS: tuple[Sign, ...] = (
+    Sign(  # what came instead of a video
+        _words(r"\btitled?:? \"?(?:sign|log)[ -]?in\b"), "download_blocked", "after-fix"
+    ),
+    Sign(  # pydub, before the output that tells
+        _words(r"decoding failed\. ffmpeg returned error code"),
+        "audio_extraction_failed",
+        "after-fix",
+        weight=0,
+    ),
+    Sign(  # a worker's own summary
+        _words(
+            r"audio (?:conversion|extraction) failed\W*$|"
+            r"(?:failed|unable|could not|cannot|error) (?:to )?extract\w* (?:the )?audio\W*$"
+        ),
+        "audio_extraction_failed",
+        "after-fix",
+        weight=0,
+    ),
+    Sign(_words(r"'\w+' format does not support '\w+' codec"), "audio_extraction_failed", "after-fix"),
     # --- media --------------------------------------------------------------------------------
     Sign(  # an extractor of a page that shows something else
         _words(r"\berror: (?:\[[^\]]{1,40}\] \S{1,80}: )?[^:]{0,80}\bis not a video\b"),
@@ -31,7 +50,14 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
     Sign(_words(r"error applying option '"), "audio_extraction_failed", "after-fix"),
     Sign(  # what ffmpeg says of its command line
         _words(
-            r"^(?:\[[^\]]{1,60}\] )?(?:only one of |error setting up codec context|"
+            r"^(?:\[[^\]]{1,60}\] )?(?:-isync for input|both -filter and|build without libav|"
+            r"error parsing (?:option '|discard)|missing argument for option|device creation failed|"
+            r"preset \S{1,40} specified for stream|please prefix target|parse error, at least|"
+            r"no protocol name specified|impossible to open the '\w+' protocol|"
+            r"invalid (?:option or argument|syntax: '|canvas size|filter device|force_key_frames|"
+            r"line found in the|"
+            r"max_alloc|metadata specifier|sync file index|chapter index|value '.{1,80}' for option)|"
+            r"only one of |error setting up codec context|"
             r"error parsing (?:bitstream filter seq|framerate|rc_override)|file for preset|-\w+ value |"
             r"no (?:bitstream filter|codec|filter|filename) (?:name )?specified|"
             r"invalid (?:\w+ )?(?:specification for|framerate value|frame size: |time base|sample format '|"
@@ -41,8 +67,21 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
         "configuration",
         "after-fix",
     ),
-    Sign(_words(r"timeoutexpired: .{0,40}ff(?:mpeg|probe)"), "audio_extraction_failed", "yes"),
-    Sign(_words(r"when processing input: 'avcodec_"), "audio_extraction_failed", "after-fix"),
+    Sign(
+        _words(
+            r"(?:timeoutexpired: |command '\[').{0,80}ff(?:mpeg|probe).{0,1200}timed out|"
+            r"timeoutexpired: .{0,40}ff(?:mpeg|probe)|\bff(?:mpeg|probe)\S{0,4} timed out|"
+            r"(?:extract|probe|transcode) failed: command .{1,1200}timed out|"
+            r"extract\w* (?:the )?(?:audio )?(?:of|from) \S{1,80} timed out"
+        ),
+        "audio_extraction_failed",
+        "yes",
+    ),
+    Sign(
+        _words(r"when processing input: 'avcodec_|: 'av(?:codec|filter)_\w+\("),
+        "audio_extraction_failed",
+        "after-fix",
+    ),
     Sign(
         _words(
             r"\berror opening (?:in|out)put.{0,400}: (?:permission denied|"
@@ -68,10 +107,21 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
         weight=0,
     ),
     Sign(_words(r"^error opening input files? URL"), "download_timeout", "yes", weight=0),
-    Sign(_words(r"error opening input: invalid data found"), "not_media", "no", weight=1),
+    Sign(
+        _words(r"error opening input: end of file|contradictionary stsc"), "not_media", "after-fix", weight=1
+    ),
+    Sign(
+        _words(
+            r"error opening input(?: files?)?: invalid data found|"
+            r"\[in#\d+(?:/\w+)? @ .{0,60}error reading header"
+        ),
+        "not_media",
+        "no",
+        weight=1,
+    ),
     Sign(  # ffmpeg's own summaries, after the line that told
         _words(
-            r"^(?:\S{1,40}: )?error opening (?:in|"
+            r"(?:^|[:\]|-] )error opening (?:in|"
             r"out)put files?(?: (?:[a-z]:)?[^:]{1,400})?(?:: (?:invalid argument|"
             r"result not .{1,20}|function not implemented|option not found|"
             r"not yet implemented.{1,40}|end of file|"
@@ -112,7 +162,7 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
         "no",
     ),
     Sign(
-        _words(r"error opening input: end of file|^\S{1,300}\.\w{2,4}: end of file$"),
+        _words(r"^\S{1,300}\.\w{2,4}: end of file$|\] end of file: '"),
         "not_media",
         "after-fix",
     ),
@@ -142,7 +192,7 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
             r"was )?truncated|"
             r"truncated (?:file|packet|stream|input|data)|file ended prematurely",
             r"overread end of atom|end of file in data|could not find corresponding (?:track|trex)",
-            r"contradictionary stsc|premature end|misdetection possible",
+            r"premature end|misdetection possible|hit eof while reading s\w\w\w",
         ),
         "not_media",
         "after-fix",
@@ -159,103 +209,15 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
         "no",
         guidance=_SILENT,
     ),
+    *TOOL_SIGNS,
     Sign(
         _words(
-            r"(?:ffmpeg|ffprobe|avconv|avprobe)(?:(?!exited).){0,60}(?:not found|not installed|"
-            r"could not be found|no such file)",
-            r"no such file or directory: ?b?['\"] ?\S{0,80}ff(?:mpeg|probe)|cannot find ff(?:mpeg|probe)",
-            r"failed ?mount|failedattachvolume|unable to (?:attach or )?mount|unattached|waiting for volumes|"
-            r"configmaps? \"|distribution was not found|distributionnotfound|requires python \d|"
-            r"unsupported version of python|"
-            r"(?:aria2c|atomicparsley|mutagen|pycryptodome\w?|rtmpdump|mplayer|mpv|curl_cffi|"
-            r"avconv) (?:was )?not (?:found|installed)|"
-            r"no such option|cannot find module|executable .{0,20}ffmpeg|unknown (?:en|de)coder|"
-            r"unrecognized option|option .{0,60} not found",
-            r"(?:^|\] )unknown (?:filter|format|protocol|pixel format|channel layout|bit ?stream filter)\b|"
-            r"both -y and -n|could not determine norm|could not open attachment|output stream dispositions|"
-            r"error parsing (?:a filter|filterchain|filtergraph)|"
-            r"unrecogni[sz]ed hwaccel|cannot be applied to (?:in|out)put|is known to ffmpeg|codec avoption|"
-            r"not overwriting - exiting|already exists\. exiting|no input streams but|invalid loglevel|"
-            r"-to value|on blacklist|unsafe file name|disabled and cannot be mapped|"
-            r"^(?:error parsing framerate|invalid (?:time base|frame size: \S+$|frame rate|aspect ratio|"
-            r"input file index))",
-            r"missingsectionheader|no section headers|no '=' character|failed to (?:open|parse) (?:progress|"
-            r"report|ffreport)|"
-            r"declare it as envvar|trust anchors from file|filenotfounderror\(2|no cipher can be selected|"
-            r"have to specify one input|(?:bash|sh|zsh|env): (?:line \d+: )?/\S{1,200}: no such file|"
-            r"^\S{2,40}: (?:line )?\d+: \S{1,80}: not found|"
-            r"validation errors? for \w*config|"
-            r"\bin setting (?-i:[A-Z])|curl: \((?:26|27)\)|\bpem lib|key[ _]values[ _]mismatch|get(?:pw|"
-            r"gr)\w{3}\(|invalid (?:user|group)\b|"
-            r"user \S+ does not exist or|no device available for|yaml\.\w+\.\w+error|failed to (?:open|"
-            r"write into|seek) the file|"
-            r"cannot write to \S|"
-            r"unsupported proxy|can't find command|"
-            r"provided as input filename|"
-            r"batch file .{1,200} could not|"
-            r"(?:exit status|code) 12[67]\b|no usable temporary directory|unable to load celery|"
-            r"the module \S+ was not found|unknown output format|thumbnail embedding|"
-            r"cannot execute: |can't chdir|failed to find attribute|"
-            r"impersonating \S+ is not|failed to make the directory|curl: \((?:5|97)\)|curl: option |"
-            r"\.py: error: |optionhandler|"
-            r"requested output format .{0,60}not|unable to find a suitable output format",
-            r"\bxattrs?\b|extended attributes|\bnetrc machine|(?:specify|using) \"-f|containers\.json|"
-            r"error in output template|invalid extractor-arg|same as input #|mismatched '|"
-            r"no player clients have been|supported clients are|is not a valid \w{1,20} selection|"
-            r"multiple matching extractors|does not work from bundled|invalid backend value|"
-            r"unscoped cookies|client certificate|invalid (?:format|filter) specification|"
-            r"\bformat specified in|curl version too old|no authenticators for|unsafe (?:default|conversion|"
-            r"placeholder)|"
-            r"source address\b|socks\d?error|offered authentication methods|shell not found|"
-            r"sponskrub not found|multiple separate formats|"
-            r"unable to choose an output format|can't open file|no such file or directory: ?'[\w-]{2,20}'|"
-            r"please install (?:any|it)\b|could (?:not )?be run\b|cannot write (?:\w+ ){1,5}(?:file|to|"
-            r"shortcut)\b|"
-            r"failed to load cookies|is detected but is too old|"
-            r"no package metadata|packagenotfound|wrong elf class|unsupported locale|"
-            r"(?:must|cannot) be used together|but (?:codec copy|streamcopy) was selected|"
-            r"codec copy was selected|"
-            r"output with label|invalid duration for option|syntax error, .{0,40}usage|"
-            r"experimental codecs are|"
-            r"(?:codec|encoder) .{0,40}is experimental|"
-            r"error splitting the argument|unknown input format|at least one output file|protocol not found",
-            r"^\W*(?:error ?: )?(?:bitstream filter|decoder|demuxer|encoder|filter|muxer|option) not found",
-            r"createcontainererror|containercannotrun|invalidimagename|is not recognized by ffmpeg|"
-            r"status=2\d\d/|failed at step \w+ spawning|back-off pulling|insufficient (?:cpu|memory|pods)|"
-            r"\bnodes are available|secret \S{1,80} not found|needs? to be installed|"
-            r"dependencies are installed|phantomjs|too old.{0,30}update|"
-            r"not found[.,;]? (?:please|you (?:should|need to)) install|runcontainererror|"
-            r"env: .{1,40}no such file|"
-            r"(?-i:\b(?:yt-dlp|youtube-dl|s3cmd)(?:\.exe|\.py)?: error: )",
-            r"\[errno (?:13|20|21|24|30|36)\]|impersonat\w+ targets? .{0,40}available|"
-            r"no (?:\w+ )?javascript runtime|javascript runtime .{0,40}(?:not|missing)",
-            r"missing dependenc|\bdpapi\b|cookies? database|decrypt (?:\w+ )?cookies?|"
-            r"cookies? from (?:the )?keyring|"
-            r"no such file.{0,20}cookies?\.txt|netscape (?:http )?(?:cookie|format)",
-            r"protocol .{0,60}not on whitelist|(?:automatic )?encoder selection failed|"
-            r"error selecting an encoder|no such filter",
-            r"encoder \(codec \w{1,20}\) not found|\[PYI-\d|decompression resulted in|"
-            r"python shared library|cannot open (?:self|pyinstaller|pkg)|"
-            r"not recognized as an internal or external|command not found|exec format error",
-            r"executable file not found|error while loading shared libraries|cannot open shared object|glibc",
-            r"spawn \S+ ENOENT|winerror 2\b|modulenotfounderror|no module named|cannot import name|"
-            r"importerror|dyld: |dll load failed",
-            r"ffmpeg not found|couldn.t find (?:ffmpeg|ffprobe|avconv)|trying to load library|oci runtime|"
-            r"error response from daemon|unable to start "
-            r"container|no such image|failed to pull|manifest unknown|exec user process|exec: \S{1,80}: ",
-        ),
-        "configuration",
-        "after-fix",
-        guidance=_TOOL,
-    ),
-    Sign(
-        _words(
-            r"could not find codec param|consecutive mpeg audio frames|"
-            r"\[in#\d+(?:/\w+)? @ .{0,60}error reading header",
+            r"could not find codec param|consecutive mpeg audio frames",
             r"(?:unknown|unsupported|invalid|unrecognized) (?:file|image|media|video) format|ebml header",
             r"invalid as first byte",
             r"not a (?:valid )?(?:video|media|audio|mp4|webm|riff)\b|does not look like a (?:video|media)",
-            r"unexpected content.?type|is not media|looks like (?:html|an? (?:image|web))|no decodable",
+            r"is an? html page|expected (?:a )?(?:video|media), got|unexpected content.?type|is not media|"
+            r"looks like (?:html|an? (?:image|web))|no decodable",
             r"invalid (?:video|media) file|not an? (?:mp4|webm|media|mpeg)|text/html.{0,30}instead",
             r"unrecognized media|(?<!\] )header missing|(?:file|video|media) (?:is |may be |"
             r"seems )?(?:corrupt|"
@@ -302,7 +264,8 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
             r"(?<!\.)aac.{0,40}(?:error|malformed|invalid)|decode_slice_header|concealing|no frame",
             r"error number -\d+|nothing was written into output|failed to (?:open|inject)|sample format",
             r"non[- ]monoton|timestamps are unset|pts .{0,20}invalid",
-            r"finishing stream .{0,20}without any data|error in avcodec|decoding (?:failed|error)|"
+            r"\(near\) nan|finishing stream .{0,20}without any data|error in avcodec|decoding (?:failed|"
+            r"error)|"
             r"patches welcome",
             r"resource temporarily unavailable|input/output error|immediate exit requested",
         ),
@@ -323,7 +286,8 @@ MEDIA_SIGNS: tuple[Sign, ...] = (
             r"applying option '|configuring filters|muxing a packet|suitable resampler|channel element \d|"
             r"sample rate index|for unlabeled input pad|processing the decoded data|"
             r"error parsing adts|stream specifier|inject frame into filter|patches welcome|decoding error: |"
-            r"(?:en|de)coding context|configuring filter graph|configuring the \w+ filter|"
+            r"codec tag found for codec|incompatible with output codec id|(?:en|de)coding context|"
+            r"configuring filter graph|configuring the \w+ filter|"
             r"^error while filtering|(?:audio|video|subtitle) encoding failed|error submitting \w+ frame|"
             r"error initializing (?:bitstream filter|the output stream codec)|no decoder for stream|"
             r"connect (?:audio|video) filter|error applying bitstream|"

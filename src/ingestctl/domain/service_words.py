@@ -3,14 +3,15 @@
 One line of text is looked at by the rows in order and the first that matches speaks for
 the line. To teach a new wording, add it to the row of its family; a row of its own is
 needed only where retryability or guidance differ. The words of the worker follow in
-:mod:`ingestctl.domain.worker_words`, those of media and its tools in
+:mod:`ingestctl.domain.worker_words`, those of its settings in
+:mod:`ingestctl.domain.setting_words`, those of media and its tools in
 :mod:`ingestctl.domain.media_words`, those of sources in :mod:`ingestctl.domain.source_words`.
 Patterns must not nest repetitions: input may be hostile.
 """
 
 from __future__ import annotations
 
-from ingestctl.domain.cause_signs import S3_SENTENCES, TRANSPORT, Sign
+from ingestctl.domain.cause_signs import PYTHON_BUG, S3_SENTENCES, TRANSPORT, Sign
 from ingestctl.domain.cause_signs import words as _words
 
 _CREDENTIALS = "Storage refused who we are: check S3_ACCESS_KEY, S3_SECRET_KEY and the bucket policy."
@@ -19,7 +20,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     # --- a full disk, whoever says it ---------------------------------------------------------
     Sign(
         _words(
-            r"no space left|\bENOSPC\b|\bEDQUOT\b|errno[ :=]*(?:28|122)\b|os error (?:28|122|112)\b",
+            r"remaining disk space|no space left|\bENOSPC\b|\bEDQUOT\b|errno[ :=]*(?:28|122)\b|"
+            r"os error (?:28|122|112)\b",
             r"winerror (?:112|39)\b|errno 69\b|dis[ck] quota|no space on|space left on|"
             r"ran out of (?:disk )?space|not enough (?:free )?(?:disk )?space|disk quota exceeded",
             r"file ?system (?:is )?full|out of disk space",
@@ -27,10 +29,11 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"SQLITE_FULL|check free disk",
             r"\bfull osd|osds? (?:is |are )?full|pool\(s\) full|insufficient (?:free )?(?:disk )?(?:space|"
             r"storage)|(?-i:errors\.DiskFull|DiskFullError)|"
-            r"cap exceeded|storage[ _]cap|storage quota|storage ?full|drive path full|minimum free (?:disk|"
+            r"(?<!\) )cap exceeded|storage[ _]cap|storage quota|storage ?full|drive path full|"
+            r"minimum free (?:disk|"
             r"drive)",
             r"sqlstate[\s:=(]{0,3}53100|wrote only \d+ of \d+ bytes|bucket quota (?!check)|"
-            r"quota of the bucket|cap exceeded|"
+            r"quota of the bucket|size quota|quota is reached|"
             r"insufficient ?storage|ephemeral[- ](?:local )?storage",
             r"usage .{0,60}exceeds the|no (?:more )?(?:free|writable) volumes|low (?:on )?disk|"
             r"flood[- ]stage|(?:no free|out of) inodes|"
@@ -40,7 +43,30 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         "after-fix",
         weight=3,
     ),
-    Sign(_words(r"^(?:import|modulenotfound)error: "), "configuration", "after-fix"),
+    Sign(_words(r"partially initialized module|attempted relative import"), "internal", "after-fix"),
+    Sign(
+        _words(
+            r"fatal python error: (?:preconfig|init|config)|^(?:import|modulenotfound)error: |ca bundle: |"
+            r"dependencies installed"
+        ),
+        "configuration",
+        "after-fix",
+    ),
+    Sign(  # how a driver sums up what the line before told
+        _words(r"can't create a connection to host \S{1,80} and port"),
+        "database_error",
+        "yes",
+        weight=1,
+    ),
+    Sign(  # a start script that waits
+        _words(r"wait-for-(?:db|postgres|pg)\b|\(pg_isready\b|:5432 - no (?:response|attempt)"),
+        "database_error",
+        "yes",
+    ),
+    # --- a bug of the worker's own code, whoever it was calling ----------------------------------
+    Sign(_words(r"\bpost hooks: "), "internal", "after-fix", where="source"),
+    Sign(_words(PYTHON_BUG), "internal", "after-fix", where="storage"),
+    Sign(_words(PYTHON_BUG), "internal", "after-fix", where="database"),
     # --- PostgreSQL and SQLite ---------------------------------------------------------------
     Sign(
         _words(
@@ -96,7 +122,36 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"near \"[^\"]{0,80}\": syntax|"
             r"unrecognized token: \"|too many sql variables|values for \d+ columns|within a transaction|"
             r"numeric field overflow|conflict clause does not|number of bindings|enum label|"
-            r"no transaction is active|closed database|sqlite objects created|root certificate file",
+            r"no transaction is active|closed database|sqlite objects created|root certificate file|"
+            r"cursor \"[^\"]{1,80}\" does not exist|cannot add an? (?:not null|unique|primary key) column|"
+            r"instance matching query does not exist|error binding parameter|cannot adapt type|"
+            r""
+            r"table \S{1,80} has \d+ (?:values|columns)|authorization denied$|column index out of range|"
+            r"(?:unique|foreign key|check|not[- ]null) constraint violated|definition of service|"
+            r"invalid sslmode|invalid \"\w{2,40}\" value: \"|foreign key mismatch|^incomplete input$|"
+            r"no such (?:collation|index|module|trigger|view|savepoint|vfs)|"
+            r"number of arguments to function|misuse of aggregate|row value misused|sub-select returns|"
+            r"table \S{1,80} may not be |there is already an(?:other)? (?:table|index)|"
+            r"too many attached databases|"
+            r"unfinalized statements|variable number must be|# of entries in index|"
+            r"unable to open a temporary database|because it is a view|values for \d+ columns|"
+            r"malformed json$|"
+            r"order by term|generated column|invalid page number|database \S{1,80} is already in use|"
+            r"database is already attached|default value of column|cannot drop column|"
+            r"cannot start a transaction within|cannot (?:commit|rollback) - no transaction|"
+            r"no such function|ambiguous column name|rows were found when|no row was found when|"
+            r"not bound to a session|has not been populated|requested length too large|invalid memory alloc|"
+            r"could not decode to utf|"
+            r"no such database|unsupported startup parameter|duplicate column name|input for query argument|"
+            r"values were supplied|"
+            r"expected to update \d+ row|more than one row returned by|must appear in the group by|"
+            r"cannot store \w+ value in|another operation is in progress|arbiter index|no results to fetch|"
+            r"expression tree is too large|execute one statement at a time|value for binding|"
+            r"access permission denied|number of binding|"
+            r"has been released back to the pool|or its row is otherwise|"
+            r"does not return rows|currently open database|bad value for connect|"
+            r"codec not available in python|"
+            r"hot standby mode|expected authentication request",
             r"could not (?:extend|read|fsync|truncate) file|could not write (?:block|to file)|"
             r"not accepting commands|could not open file \"|"
             r"sql logic error|noresultfound|multipleresultsfound|detachedinstance|arguments for this query|"
@@ -128,8 +183,8 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"server closed the connection|server terminated abnormally|"
-            r"(?<!ms: )could not connect to server|connection to server (?:at|"
-            r"on)",
+            r"(?<!ms: )could not connect to server",
+            r"database is deadlocked|database \S{1,80} is locked|"
             r"(?:database|table) (?:table |schema )?is locked|SQLITE_(?:BUSY|LOCKED)|deadlock detected",
             r"max client(?:s| connections) reached|could not serialize|serialization failure|"
             r"too many (?:clients|connections (?:for|to))|"
@@ -143,8 +198,9 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"(?<!tls/)ssl connection has been closed|connection (?:already|is) closed",
             r"couldn't get a connection after|conflict with recovery",
             r"terminated by signal.{0,80}server process|server process.{0,80}terminated by signal",
-            r"another server process exited|because of crash|pool(?:timeout| timeout)|idle-in-transaction",
-            r"cannot connect now|lost synchronization|out of shared memory",
+            r"another server process exited|because of crash|pool timeout|psycopg_pool\.pooltimeout|"
+            r"pool initialization incomplete|connection pool (?:exhausted|is closed)|idle-in-transaction",
+            r"connection timeout expired|cannot connect now|lost synchronization|out of shared memory",
             r"could not receive data from (?:server|client)|locking protocol|could not send (?:data|ssl)",
             r"the connection is (?:lost|closed)|postmaster has commanded|able to reconnect to the database|"
             r"schema has changed|no more connections allowed",
@@ -160,9 +216,19 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         "database_error",
         "yes",
     ),
+    Sign(  # of libpq's prefix only the reason behind it counts
+        _words(
+            r"connection to server .{1,200} failed: (?:fatal|error): (?!.{0,200}(?:temporar|try again|"
+            r"too many|unavailable|not available|shutting down|starting up|recovery mode|max_client|"
+            r"timeout|in use))"
+        ),
+        "database_error",
+        "after-fix",
+    ),
     Sign(
         _words(
-            r"\binterrupted\b|query aborted|cursor already closed|took too long|bad connection|"
+            r"pooltimeout|\bpool is clos(?:ed|ing)|\binterrupted\b|query aborted|cursor already closed|"
+            r"took too long|bad connection|"
             r"lock not available|max clients|"
             r"rolled back due|can.t reconnect|invalid transaction|transaction is rolled back|recovery mode|"
             r"shutting down|connection.{0,30}(?:exhausted|in use|lost|dead|gone away)|query timeout",
@@ -185,11 +251,13 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
         "yes",
         where="database",
     ),
+    Sign(_words(r"connection to server (?:at|on)\b"), "database_error", "yes"),
     # --- object storage -----------------------------------------------------------------------
     Sign(
         _words(
-            r"proxies_config|invalidconfigerror\W.{0,80}profile|file /\S{1,200} was not found|"
-            r"proxy url|proxyconnectionerror|proxyerror|tunneling socket|tunnel connection failed|"
+            r"proxyconnect|proxies_config|invalidconfigerror\W.{0,80}profile|"
+            r"file /\S{1,200} was not found|proxy url|proxyconnectionerror|proxyerror|tunneling socket|"
+            r"tunnel connection failed|"
             r"connect to (?:the )?proxy"
         ),
         "configuration",
@@ -198,8 +266,12 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"dial tcp .{0,120}(?:refused|timeout|no route|reset|unreachable)|"
-            r"slow ?down|reduce (?:your|the) (?:request )?rate|rate[- ]?limit|too ?many ?requests|throttl",
+            r"ssl validation failed .{0,300}(?:\beof\b|reset|timed out)|dial tcp .{0,120}(?:refused|timeout|"
+            r"no route|reset|unreachable)|"
+            r"slow ?down|rate exceeded|reduce (?:your|the) (?:request )?rate|rate[- ]?limit|"
+            r"too ?many ?requests|throttl",
+            r"error when retrieving credentials.{0,300}(?:could not connect|timeout|response 5\d\d)|"
+            r"data written \d+ bytes is smaller|md5 hash(?:es)? differ|corrupted on transfer|"
             r"did not match data received|reading uploaded data|more than one upload|get upload url|"
             r"beginning of value|remote error: |(?:upload|multipart) does not exist|expired upload",
         ),
@@ -227,9 +299,12 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     Sign(
         _words(
             r"unable to locate credentials|partial credentials found|missingcredentials|"
-            r"request without credentials",
+            r"parameter validation failed|the sso session associated|retrieving token from sso|"
+            r"invalid endpoint: |"
+            r"nocredentialproviders|loadcustomcabundle|must be one of: \('legacy'|invalid extra_args key|"
+            r"^error: parameter problem: |request without credentials|must specify a region|noregionerror",
             r"access key id you provided does not exist|signature we calculated does not match",
-            r"invalidaccesskeyid|signaturedoesnotmatch",
+            r"invalidaccesskeyid|signaturedoesnotmatch|defaultcredentialserror",
         ),
         "storage_error",
         "after-fix",
@@ -237,7 +312,9 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"paramvalidationerror|wrong[ _]version[ _]number|not dns compatible|object lock|nosuchbucket|"
+            r"paramvalidationerror|defaultcredentialserror|first record does not look like|"
+            r"waiter \w+ failed.{0,120}code: 40[1-9]|wrong[ _]version[ _]number|not dns compatible|"
+            r"object lock|nosuchbucket|"
             r"bucket does not exist|"
             r"nosuchkey|"
             r"specified key does not exist|invalid bucket name",
@@ -258,7 +335,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
             r"nosuchbucket|specified bucket does not exist|specified key does not exist|nosuchkey",
             r"at least one of the pre-conditions you specified|error when retrieving credentials|"
             r"object is worm",
-            r"ssl validation failed for|difference between the request time",
+            r"ssl validation failed for (?!.{0,300}\beof\b)|difference between the request time",
         ),
         "storage_error",
         "after-fix",
@@ -292,6 +369,7 @@ SERVICE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
+            r"expected checksum \S{1,90} did not match|ssl validation failed for|"
             r"reduce your request rate|(?:read|write|multipart) quorum",
             r"insufficient number of (?:drives|disks|online)|specified multipart upload does not exist",
             r"server not initialized|content-md5 (?:that )?you specified did|reading from response stream|"

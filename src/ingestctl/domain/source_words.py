@@ -16,6 +16,30 @@ _BOT = "The source takes the worker for a robot: use cookies, another egress add
 _SOON = "The stream or premiere is not there yet: retry after it has been published."
 
 SOURCE_SIGNS: tuple[Sign, ...] = (
+    Sign(_words(r"can't connect to the server for this app"), "download_timeout", "yes", weight=0),
+    Sign(  # what stands before a site, of the site
+        _words(r"(?<![\d,.:])52[0-7]: |origin dns error|cloudflare error 10(?:00|16)|\b530 server error"),
+        "download_timeout",
+        "yes",
+    ),
+    Sign(
+        _words(
+            r"<title>(?:404|(?:page |video )?not found)|invalidurl\w*error|not supported url scheme|"
+            r"isn't a valid uri\b|reason='\w+ not found'"
+        ),
+        "invalid_source",
+        "no",
+    ),
+    Sign(
+        _words(
+            r"wants a login|certificate of \S{1,80} has expired|incapsula incident|checking your browser|"
+            r"ddos-guard|received 1008|policy violation|mod_?security|\bhttp 999\b|"
+            r"request denied|redirect response '3\d"
+        ),
+        "download_blocked",
+        "after-fix",
+        guidance=_BOT,
+    ),
     # --- the source: gone for good ------------------------------------------------------------
     Sign(
         _words(
@@ -71,7 +95,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"(?:play|api|request|download|daily|usage) limit|(?<!experience )throttl|(?:rate|request|quota|"
             r"bandwidth) limit (?:exceeded|reached)|(?<!recursion )(?:limit|rate|quota) (?:was |"
             r"has been )?reached",
-            r"requests? too (?:fast|frequent|often)|temporarily blocked due to|bandwidth limit",
+            r"requests per (?:second|minute|hour|day)|over quota|requests? too (?:fast|frequent|often)|"
+            r"temporarily blocked due to|bandwidth limit",
             r"(?:please |: |[45]\d\d )slow ?down|slow ?down[.!]?\s*$",
             r"exceeded the (?:rate|limit)|please wait (?:a (?:few|while)|and try)",
         ),
@@ -212,7 +237,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         _words(
-            r"no such (?!file)\w+|url is incorrect|(?:includes?|contains?) no videos?|"
+            r"(?:content|video|clip|post|media) deleted|no such (?!file)\w+|url is incorrect|(?:includes?|"
+            r"contains?) no videos?|"
             r"(?:is|are|was|currently|been) (?:currently |been )?(?:unavailable|"
             r"not (?:currently )?available)",
             r"does not contain (?:any )?audio|(?:is|are) private\b|no (?:\w+ ){1,6}(?:found|exists?|"
@@ -223,7 +249,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"has been (?:\w+ )?(?:removed|deleted|disabled|suspended|terminated|taken)",
             r"(?:was|were|been|is|video|account|post) (?:deleted|removed|terminated|suspended|banned|"
             r"taken down)",
-            r"terminated|suspended|copyright|terms of (?:service|use)|no longer (?:available|exist|"
+            r"(?<!properly )terminated|suspended|copyright|terms of (?:service|use)|no longer (?:available|"
+            r"exist|"
             r"accessible)",
             r"(?:does|do|did) ?n[o']t exist|doesn.t exist|(?<!fragment )(?<!domain name )not (?:be )?found\b",
             r"unsupported .{0,30}\burl|could ?n[o']t be found|cannot find|can.t find|unsupported url",
@@ -233,7 +260,8 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"(?:video|content|media|page|post|episode|clip|stream|track|resource|item|recording|"
             r"tweet) (?:\w+ )?(?:is |are )?(?:not available|unavailable|isn.t available|expired|missing|"
             r"gone)",
-            r"(?:has|is) (?:been |already )?(?:ended|expired|finished|over)\b|piracy|did not contain",
+            r"(?<!certificate )(?:has|is) (?:been |already )?(?:ended|expired|finished|over)\b|piracy|"
+            r"did not contain",
             r"no (?:video|media|clip|episode|embed|downloads?|such video)s? (?:\w+ ){0,3}(?:in|on|at|for|"
             r"found|results|"
             r"available|posted)",
@@ -263,7 +291,7 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"this video (?:is|has been) (?:private|unavailable|removed|deleted)|private video",
             r"no suitable (?:info)?extractor|video unavailable|unsupported url|doesn.t make any sense|"
             r"(?<!network name is )no longer available|disabled in libcurl|bad/illegal format|"
-            r"locationparseerror|"
+            r"locationparseerror|failed to parse: (?:url|http)\S*$|"
             r"invalidurl\b",
             r"is missing an .http|unsupportedprotocol|account (?:associated|has been).{0,60}terminated|"
             r"is not a valid url",
@@ -288,12 +316,13 @@ SOURCE_SIGNS: tuple[Sign, ...] = (
             r"会员|登录|地区|付费|权限",
             r"suitable for (?:those|people|viewers|persons) aged|only available between|"
             r"auth(?:entication)? error",
-            r"nsfw|sensitive|mature|adult|sign in|sign-in|log[- ]?in|logged[- ]in|login|authenticat",
+            r"nsfw|\bsensitive|\bmature|\badult|log you in|sign in|sign-in|log[- ]?in|logged[- ]in|login|"
+            r"authenticat",
             r"cookies?\b|credential|password|account|unauthori[sz]ed|registered users|service provider|"
             r"supporter|have to pay|not free|inaccessible|referer|restricted|rejected|members?[- ]only",
             r"join this channel|members on|(?:video|content|post|episode|account|it) (?:\S+ )?is locked|"
             r"premium|"
-            r"subscri(?!ptable)|paid|payment|purchase|rent(?:al|ed)?\b|paywall",
+            r"(?<!un)subscri(?!ptable)|paid|payment|purchase|rent(?:al|ed)?\b|paywall",
             r"pay to|ticket|(?:only|be) (?:available|visible|accessible) (?:to|for)|"
             r"friends|followers",
             r"have (?:access|permission)|not authori[sz]ed|forbidden",

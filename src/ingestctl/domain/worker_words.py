@@ -53,7 +53,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
             r"memory allocation error|malloc failed|"
             r"(?:exit|return)(?:ed)?[ _-]?(?:code|"
             r"status)?.{0,40}\b(?:137|139)\b(?! [a-z]{2,20}s\b)|bad_alloc|terminated unexpectedly",
-            r"taskrun.{0,40}killed",
+            r"(?-i:\bOOM\b)|taskrun.{0,40}killed|abandonedjoberror",
             r"process .{0,60}crashed|worker (?:has )?(?:died|crash)",
         ),
         "worker_crashed",
@@ -66,7 +66,7 @@ WORKER_SIGNS: tuple[Sign, ...] = (
         weight=1,
     ),
     Sign(  # what these begin, the lines that follow only complain of
-        _words(r"pthread_create(?:\(\))? failed"),
+        _words(r"pthread_create(?:\(\))? failed|malloc of size \d+ failed"),
         "worker_crashed",
         "yes",
         weight=3,
