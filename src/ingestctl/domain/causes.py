@@ -160,7 +160,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _NOISE = re.compile(
     r"^\s*(?:\[debug\]|(?:Error: )?Command failed: (?:yt-dlp|youtube-dl)\b|"
     r"File \"(?!.{0,300}ssl\.py\", line \d+, in (?:create_default|load_))|\[SQL: |"
-    r"\[parameters: |frame=|.{0,40}\bWorker \S{1,80}: (?:unsubscribing|subscribing|stopped|started|done)\b"
+    r"\[parameters: |frame=|.{0,40}\bWorker \S{1,80}: (?:un)?subscribing\b"
     r"|\(Background on|(?:DETAIL: (?!.{0,200}No space left)|(?:CONTEXT|QUERY|STATEMENT): )|Stream #\d|"
     r"Metadata:"
     r"|\[[\w:.+-]{2,40}\] [^\s:]{1,80}: (?i:downloading|extracting|requesting|verifying|refetching|"
